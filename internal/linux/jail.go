@@ -1,0 +1,171 @@
+package linux
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
+
+// Jail describes where a confined process lives.
+type Jail struct {
+	// Root is a directory that becomes the process's whole file system,
+	// read-only. Nothing else of the host is mounted in its namespace.
+	Root string
+	// ID is the uid and gid of the process. It has no other groups.
+	ID int
+	// Devices are character devices to make available below /dev, owned by ID.
+	Devices []Device
+}
+
+// Device is a character device of a jail.
+type Device struct {
+	Name         string // file name below /dev
+	Major, Minor uint32
+}
+
+// Warden is an operating system thread that has moved into a jail and starts
+// processes there. It lives as long as the program, because the kernel kills
+// the processes when the thread that started them ends.
+type Warden struct {
+	jail     Jail
+	requests chan request
+}
+
+type request struct {
+	argv   []string
+	env    []string
+	files  []*os.File
+	result chan<- started
+}
+
+type started struct {
+	process *os.Process
+	err     error
+}
+
+// NewWarden makes the jail: mount, IPC, UTS and network namespaces of its own,
+// the root directory and nothing else, no capabilities to gain and
+// no_new_privs. It needs CAP_SYS_ADMIN.
+func NewWarden(jail Jail) (*Warden, error) {
+	w := &Warden{jail: jail, requests: make(chan request)}
+	ready := make(chan error)
+	go w.run(ready)
+	if err := <-ready; err != nil {
+		return nil, fmt.Errorf("make jail: %w", err)
+	}
+	return w, nil
+}
+
+// Start starts a process as the first of a PID namespace, under the jail's
+// uid, without capabilities. It gets files as its descriptors 0, 1, 2, … and no
+// others. It is killed when this program ends, however that happens.
+func (w *Warden) Start(argv, env []string, files []*os.File) (*os.Process, error) {
+	result := make(chan started)
+	w.requests <- request{argv, env, files, result}
+	s := <-result
+	return s.process, s.err
+}
+
+// run never unlocks its thread: no other goroutine may ever run inside the
+// jail, and the runtime destroys a locked thread whose goroutine ends.
+func (w *Warden) run(ready chan<- error) {
+	runtime.LockOSThread()
+	if err := w.jail.enter(); err != nil {
+		ready <- err
+		return
+	}
+	ready <- nil
+	for r := range w.requests {
+		p, err := os.StartProcess(r.argv[0], r.argv, &os.ProcAttr{
+			Dir:   "/",
+			Env:   r.env,
+			Files: r.files,
+			Sys: &syscall.SysProcAttr{
+				Cloneflags: syscall.CLONE_NEWPID,
+				Credential: &syscall.Credential{Uid: uint32(w.jail.ID), Gid: uint32(w.jail.ID)},
+				Pdeathsig:  syscall.SIGKILL,
+				Setpgid:    true, // a Ctrl-C in the terminal is the supervisor's business alone
+			},
+		})
+		r.result <- started{p, err}
+	}
+}
+
+// enter moves the calling thread into the jail.
+func (j Jail) enter() error {
+	const namespaces = unix.CLONE_FS | unix.CLONE_NEWNS | unix.CLONE_NEWIPC | unix.CLONE_NEWUTS | unix.CLONE_NEWNET
+	if err := unix.Unshare(namespaces); err != nil {
+		return os.NewSyscallError("unshare", err)
+	}
+	if err := j.changeRoot(); err != nil {
+		return err
+	}
+	if err := dropBoundingSet(); err != nil {
+		return err
+	}
+	return os.NewSyscallError("prctl no_new_privs", unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0))
+}
+
+func (j Jail) changeRoot() error {
+	steps := []struct {
+		name string
+		do   func() error
+	}{
+		{"make mounts private", func() error { return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") }},
+		{"bind root", func() error { return unix.Mount(j.Root, j.Root, "", unix.MS_BIND, "") }},
+		{"make devices", func() error { return j.makeDevices() }},
+		{"make root read-only", func() error {
+			return unix.Mount("", j.Root, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV, "")
+		}},
+		{"enter root", func() error { return unix.Chdir(j.Root) }},
+		{"pivot root", func() error { return unix.PivotRoot(".", ".") }},
+		{"detach the host's root", func() error { return unix.Unmount(".", unix.MNT_DETACH) }},
+		{"enter new root", func() error { return unix.Chdir("/") }},
+	}
+	for _, s := range steps {
+		if err := s.do(); err != nil {
+			return fmt.Errorf("%s: %w", s.name, err)
+		}
+	}
+	return nil
+}
+
+// makeDevices mounts a small /dev over the directory of that name in the root.
+// Without devices there is no /dev at all.
+func (j Jail) makeDevices() error {
+	if len(j.Devices) == 0 {
+		return nil
+	}
+	dev := j.Root + "/dev"
+	if err := unix.Mount("tmpfs", dev, "tmpfs", unix.MS_NOSUID|unix.MS_NOEXEC, "mode=0755,size=64k"); err != nil {
+		return err
+	}
+	for _, d := range j.Devices {
+		path := dev + "/" + d.Name
+		if err := unix.Mknod(path, unix.S_IFCHR|0o600, int(unix.Mkdev(d.Major, d.Minor))); err != nil {
+			return err
+		}
+		if err := unix.Chown(path, j.ID, j.ID); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// dropBoundingSet makes sure that nothing the calling thread starts can ever
+// have a capability again once it has changed its uid.
+func dropBoundingSet() error {
+	for capability := uintptr(0); ; capability++ {
+		err := unix.Prctl(unix.PR_CAPBSET_DROP, capability, 0, 0, 0)
+		if errors.Is(err, unix.EINVAL) && capability > 0 {
+			return nil // past the last one this kernel knows
+		}
+		if err != nil {
+			return os.NewSyscallError("prctl capbset_drop", err)
+		}
+	}
+}
