@@ -1,0 +1,101 @@
+package linux
+
+import (
+	"context"
+	"errors"
+	"os"
+	"runtime"
+
+	"golang.org/x/sys/unix"
+)
+
+// maxClaims bounds how often ClaimLock steps around readers.
+const maxClaims = 10_000
+
+// LockExclusive waits until it has f's flock(2) exclusively. The lock belongs
+// to the open file description: it lives until the last descriptor made from
+// f, in whatever process, is closed.
+func LockExclusive(f *os.File) error { return flock(f, unix.LOCK_EX) }
+
+// LockShared waits until it has f's flock(2) together with other sharers, or
+// ctx is done. In the second case the waiting goes on in the background until
+// the lock is free; f must then not be used for another lock.
+func LockShared(ctx context.Context, f *os.File) error {
+	if ok, err := TryLockShared(f); ok || err != nil {
+		return err
+	}
+	done := make(chan error, 1)
+	go func() { done <- flock(f, unix.LOCK_SH) }()
+	select {
+	case err := <-done:
+		return err
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// TryLockExclusive takes f's flock(2) exclusively unless anybody else has it
+// in any way; it tells whether it did.
+func TryLockExclusive(f *os.File) (bool, error) { return tryFlock(f, unix.LOCK_EX) }
+
+// TryLockShared takes f's flock(2) together with other sharers unless somebody
+// else has it exclusively; it tells whether it did.
+func TryLockShared(f *os.File) (bool, error) { return tryFlock(f, unix.LOCK_SH) }
+
+// ClaimLock takes f's flock(2) exclusively unless somebody else has it
+// exclusively; it tells whether it did. Sharers only probe the lock and let go
+// at once, so they are no reason to give up.
+func ClaimLock(f *os.File) (bool, error) {
+	for range maxClaims {
+		if ok, err := TryLockExclusive(f); ok || err != nil {
+			return ok, err
+		}
+		shared, err := TryLockShared(f)
+		if !shared || err != nil {
+			return false, err
+		}
+		if err := Unlock(f); err != nil {
+			return false, err
+		}
+		runtime.Gosched()
+	}
+	return false, nil
+}
+
+// Unlock lets go of f's flock(2).
+func Unlock(f *os.File) error { return flock(f, unix.LOCK_UN) }
+
+// KeepOverExec makes f's descriptor survive an exec of this process and
+// returns its number.
+func KeepOverExec(f *os.File) (int, error) {
+	fd := int(f.Fd())
+	if _, err := unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0); err != nil {
+		return 0, os.NewSyscallError("fcntl", err)
+	}
+	return fd, nil
+}
+
+func tryFlock(f *os.File, how int) (bool, error) {
+	err := flock(f, how|unix.LOCK_NB)
+	if errors.Is(err, unix.EWOULDBLOCK) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+func flock(f *os.File, how int) error {
+	for {
+		err := unix.Flock(int(f.Fd()), how)
+		if !errors.Is(err, unix.EINTR) {
+			return wrapPath("flock", f.Name(), err)
+		}
+	}
+}
+
+// wrapPath says what was tried on which path; a nil err stays nil.
+func wrapPath(op, path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return &os.PathError{Op: op, Path: path, Err: err}
+}
