@@ -1,0 +1,2 @@
+// Package imagetest builds and signs images for tests.
+package imagetest
