@@ -1,0 +1,46 @@
+package terminal
+
+import (
+	"bytes"
+	"io"
+)
+
+// escapeKey is Ctrl-a, as QEMU's and lkvm's consoles have it.
+const escapeKey = 'a' & 0x1f
+
+// Escapes filters keys: Ctrl-a x is taken out and calls Quit, Ctrl-a Ctrl-a
+// stands for one Ctrl-a, and everything else goes to Out as it is.
+type Escapes struct {
+	Out  io.Writer
+	Quit func()
+
+	pending bool // the last key was Ctrl-a
+}
+
+// Write filters some keys. A Ctrl-a at the end waits for the key after it.
+func (e *Escapes) Write(keys []byte) (int, error) {
+	var out bytes.Buffer
+	for _, k := range keys {
+		switch {
+		case !e.pending && k == escapeKey:
+			e.pending = true
+			continue
+		case !e.pending:
+			out.WriteByte(k)
+		case k == 'x':
+			e.Quit()
+		case k == escapeKey:
+			out.WriteByte(escapeKey)
+		default:
+			out.Write([]byte{escapeKey, k})
+		}
+		e.pending = false
+	}
+	if out.Len() == 0 {
+		return len(keys), nil
+	}
+	if _, err := e.Out.Write(out.Bytes()); err != nil {
+		return 0, err
+	}
+	return len(keys), nil
+}
