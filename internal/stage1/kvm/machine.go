@@ -1,0 +1,128 @@
+package kvm
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"sync"
+
+	"rkt/internal/fault"
+	"rkt/internal/guest/client"
+	"rkt/internal/linux"
+	"rkt/internal/stage1"
+	"rkt/internal/stage1/kvm/qmp"
+	"rkt/internal/stage1/supervisor"
+)
+
+// scratchFile is the pod's writable disk, in the pod's directory.
+const scratchFile = "scratch.img"
+
+// qemu is one running QEMU.
+type qemu struct {
+	image   *Image
+	process *os.Process
+	qmp     *qmp.Client
+
+	control, data, qmpConn *net.UnixConn
+
+	words   *tail
+	readers sync.WaitGroup
+	done    chan struct{}
+}
+
+func (q *qemu) wait() {
+	_, _ = q.process.Wait()
+	// What it said last has been written by now; let it be read.
+	q.readers.Wait()
+	close(q.done)
+}
+
+// Pid is QEMU's process on the host.
+func (q *qemu) Pid() int { return q.process.Pid }
+
+// Streams returns the sockets whose other ends are QEMU's.
+func (q *qemu) Streams() (control, data io.ReadWriteCloser) { return q.control, q.data }
+
+// Done is closed when QEMU has ended.
+func (q *qemu) Done() <-chan struct{} { return q.done }
+
+// Kill ends QEMU at once. The error of a process that has ended is no news.
+func (q *qemu) Kill() { _ = q.process.Kill() }
+
+// LastWords returns the last line of QEMU's messages or the guest's console.
+func (q *qemu) LastWords() string { return q.words.line("") }
+
+// Attach hot-adds the disks as LUNs of the machine's SCSI controller: the
+// apps' in their order from 0, then the scratch disk.
+func (q *qemu) Attach(ctx context.Context, apps []stage1.AppDisk) (supervisor.Disks, error) {
+	var disks supervisor.Disks
+	for lun, app := range apps {
+		f, err := os.Open(app.Path)
+		if err != nil {
+			return disks, err
+		}
+		err = q.addDisk(ctx, lun, f, true)
+		f.Close()
+		if err != nil {
+			return disks, err
+		}
+		disks.Apps = append(disks.Apps, client.Disk{LUN: uint32(lun), Filesystem: app.Filesystem, ReadOnly: true})
+	}
+	scratch, err := q.makeScratch()
+	if err != nil {
+		return disks, fmt.Errorf("make the scratch disk: %w", err)
+	}
+	defer scratch.Close()
+	disks.Scratch = &client.Disk{LUN: uint32(len(apps)), Filesystem: "ext4"}
+	return disks, q.addDisk(ctx, len(apps), scratch, false)
+}
+
+// makeScratch copies the empty disk of the image, without its holes.
+func (q *qemu) makeScratch() (*os.File, error) {
+	empty, size, err := q.image.openScratch()
+	if err != nil {
+		return nil, err
+	}
+	defer empty.Close()
+	f, err := os.OpenFile(scratchFile, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	if err := linux.CopySparse(f, empty, size); err != nil {
+		f.Close()
+		return nil, err
+	}
+	return f, nil
+}
+
+// addDisk gives the guest an open image as a LUN. The image is said to be raw,
+// so QEMU never guesses from what a guest wrote.
+func (q *qemu) addDisk(ctx context.Context, lun int, f *os.File, readOnly bool) error {
+	set, node := firstDiskFDSet+lun, fmt.Sprintf("disk%d", lun)
+	fault.Point("run.disk.before-attach")
+	if err := q.qmp.AddFD(ctx, set, f); err != nil {
+		return err
+	}
+	blockdev := map[string]any{
+		"driver": "raw", "node-name": node, "read-only": readOnly, "discard": "unmap",
+		"file": map[string]any{
+			"driver": "file", "filename": fmt.Sprintf("/dev/fdset/%d", set), "locking": "off", "discard": "unmap",
+		},
+	}
+	if err := q.qmp.Execute(ctx, "blockdev-add", blockdev, nil); err != nil {
+		return err
+	}
+	device := map[string]any{
+		"driver": "scsi-hd", "bus": scsiController + ".0", "id": node, "drive": node,
+		"channel": 0, "scsi-id": 0, "lun": lun,
+		// A full host disk is an error in the app, not a machine that stops.
+		"werror": "report", "rerror": "report",
+	}
+	if err := q.qmp.Execute(ctx, "device_add", device, nil); err != nil {
+		return err
+	}
+	fault.Point("run.disk.after-attach")
+	return nil
+}

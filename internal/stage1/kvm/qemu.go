@@ -1,0 +1,127 @@
+package kvm
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+
+	"rkt/internal/stage1/supervisor"
+)
+
+// Descriptors that QEMU is started with. Nothing reaches it by path but what
+// is in the stage1 image.
+const (
+	fdControl = 3 + iota // the agent's control stream
+	fdData               // the agent's data stream
+	fdQMP
+	fdConsole // the first serial line
+	fdRoot    // the guest's root disk
+	fdLock    // the pod's lock, only to be held
+)
+
+// Names of QEMU's objects that are used again over QMP.
+const (
+	scsiController = "scsi0"
+	rootFDSet      = 1
+	firstDiskFDSet = 2
+)
+
+// machine is the set of decisions behind a command line.
+type machine struct {
+	parts machineParts
+	spec  supervisor.Spec
+	kvm   bool
+	debug bool
+	extra string // more kernel parameters, from the user
+}
+
+// arguments returns QEMU's command line, as seen from inside its jail.
+func (m machine) arguments() []string {
+	args := []string{
+		m.parts.QEMU,
+		"-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+		"-sandbox", "on,obsolete=deny,elevateprivileges=deny,spawn=deny,resourcecontrol=deny",
+		"-L", m.parts.Data,
+		"-smp", strconv.Itoa(m.spec.CPUs),
+		"-m", strconv.FormatInt(m.spec.MemoryBytes>>20, 10) + "M",
+		"-kernel", m.parts.Kernel,
+		"-append", m.kernelParameters(),
+	}
+	args = append(args, m.boardArguments()...)
+	args = append(args, m.accelArguments()...)
+	return append(args, m.deviceArguments()...)
+}
+
+// boardArguments choose the machine. The small board has no PCI, no ACPI and
+// boots an uncompressed kernel directly.
+func (m machine) boardArguments() []string {
+	return []string{
+		"-M", "microvm,acpi=off,rtc=on,pic=on,pit=on,isa-serial=on,x-option-roms=off",
+		// virtiofsd speaks only the current form of virtio, so everything does.
+		"-global", "virtio-mmio.force-legacy=false",
+	}
+}
+
+func (m machine) accelArguments() []string {
+	if m.kvm {
+		return []string{"-accel", "kvm", "-cpu", "host"}
+	}
+	// The translation cache is bounded because it counts against the pod's
+	// memory limit; what does not fit is translated again.
+	return []string{"-accel", fmt.Sprintf("tcg,thread=multi,tb-size=%d", tcgCacheMiB), "-cpu", "max"}
+}
+
+func (m machine) deviceArguments() []string {
+	fd := strconv.Itoa
+	return []string{
+		"-chardev", "socket,id=qmp,fd=" + fd(fdQMP), "-mon", "chardev=qmp,mode=control",
+		"-chardev", "socket,id=console,fd=" + fd(fdConsole), "-serial", "chardev:console",
+		"-add-fd", fmt.Sprintf("fd=%d,set=%d,opaque=root", fdRoot, rootFDSet),
+		"-blockdev", fmt.Sprintf("driver=raw,node-name=root,read-only=on,"+
+			"file.driver=file,file.locking=off,file.filename=/dev/fdset/%d", rootFDSet),
+		"-device", "virtio-blk-device,drive=root",
+		"-device", "virtio-scsi-device,id=" + scsiController,
+		"-device", "virtio-serial-device",
+		// With ids QEMU tells when the guest opens and closes a port.
+		"-chardev", "socket,id=control,fd=" + fd(fdControl),
+		"-device", "virtserialport,id=control,chardev=control,name=rkt.control",
+		"-chardev", "socket,id=data,fd=" + fd(fdData),
+		"-device", "virtserialport,id=data,chardev=data,name=rkt.data",
+		"-object", "rng-builtin,id=rng", "-device", "virtio-rng-device,rng=rng",
+		// Pages that the guest frees go back to the host.
+		"-device", "virtio-balloon-device,free-page-reporting=on,deflate-on-oom=on",
+	}
+}
+
+// kernelParameters returns the guest kernel's command line. It says nothing of
+// the pod, so that a machine could be booted before its pod exists.
+func (m machine) kernelParameters() string {
+	params := []string{
+		"root=/dev/vda", "rootfstype=erofs", "ro", "init=/usr/lib/systemd/systemd",
+		"console=ttyS0",
+		// Without ACPI a guest can only reboot, which ends QEMU.
+		"reboot=t", "panic=-1",
+		"tsc=reliable", "no_timer_check", "noreplace-smp", "cryptomgr.notests", "rcupdate.rcu_expedited=1",
+	}
+	if !m.kvm {
+		// Calibrating this timer takes 0.2 s under emulation, and mitigations
+		// of a real processor's flaws protect nothing on an emulated one.
+		params = append(params, "nolapic_timer", "mitigations=off")
+	}
+	if m.debug {
+		params = append(params, "debug", "systemd.log_level=debug", "systemd.log_target=console", "systemd.show_status=true")
+	} else {
+		// Level 1 leaves a panic visible: the machine's last words.
+		params = append(params, "quiet", "loglevel=1", "systemd.show_status=false", "systemd.log_target=null")
+	}
+	if m.extra != "" {
+		params = append(params, m.extra)
+	}
+	return strings.Join(params, " ")
+}
+
+// extraParametersEnv is read from the environment of `rkt run`.
+const extraParametersEnv = "RKT_HYPERVISOR_EXTRA_KERNEL_PARAMS"
+
+func extraParameters() string { return os.Getenv(extraParametersEnv) }

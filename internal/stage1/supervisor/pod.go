@@ -1,0 +1,174 @@
+package supervisor
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"rkt/internal/appc"
+	"rkt/internal/fault"
+	"rkt/internal/linux"
+	"rkt/internal/stage1"
+)
+
+const (
+	// cgroupFile lists the directories of the pod's control group.
+	cgroupFile = "cgroup"
+	// scratchFile is the disk that takes what the apps write.
+	scratchFile = "scratch.img"
+	// maxFile bounds what is read of any file in the pod's directory.
+	maxFile = 16 << 20
+)
+
+// pod is what stage0 left in the working directory.
+type pod struct {
+	uuid  string
+	apps  []appc.RuntimeApp
+	disks []stage1.AppDisk // one for each app
+	id    int              // the machine's uid and gid
+	lock  *os.File
+}
+
+// loadPod reads the pod in the working directory.
+func loadPod(uuid string) (*pod, error) {
+	lock, err := lockFile()
+	if err != nil {
+		return nil, err
+	}
+	b, err := readFile(stage1.PodManifestFile)
+	if err != nil {
+		return nil, err
+	}
+	manifest, err := appc.ParsePodManifest(b)
+	if err != nil {
+		return nil, fmt.Errorf("pod manifest: %w", err)
+	}
+	if len(manifest.Apps) == 0 {
+		return nil, errors.New("pod must contain at least one application")
+	}
+	p := &pod{uuid: uuid, apps: manifest.Apps, lock: lock}
+	for i := range p.apps {
+		disk, err := loadApp(&p.apps[i])
+		if err != nil {
+			return nil, fmt.Errorf("app %q: %w", p.apps[i].Name, err)
+		}
+		p.disks = append(p.disks, disk)
+	}
+	p.id, err = loadID()
+	return p, err
+}
+
+// loadApp completes an app from its image's manifest and reads where its disk
+// is.
+func loadApp(app *appc.RuntimeApp) (stage1.AppDisk, error) {
+	var disk stage1.AppDisk
+	name := string(app.Name)
+	if app.App == nil {
+		b, err := readFile(stage1.AppManifestFile(name))
+		if err != nil {
+			return disk, err
+		}
+		manifest, err := appc.ParseImageManifest(b)
+		if err != nil {
+			return disk, fmt.Errorf("image manifest: %w", err)
+		}
+		if manifest.App == nil {
+			return disk, errors.New("neither the pod's manifest nor the image's has an app section")
+		}
+		app.App = manifest.App
+	}
+	b, err := readFile(stage1.AppDiskFile(name))
+	if err != nil {
+		return disk, err
+	}
+	if err := json.Unmarshal(b, &disk); err != nil {
+		return disk, fmt.Errorf("%s: %w", stage1.AppDiskFile(name), err)
+	}
+	return disk, nil
+}
+
+// lockFile returns the descriptor that holds the pod's lock. From here on only
+// the machine's processes inherit it.
+func lockFile() (*os.File, error) {
+	fd, err := strconv.Atoi(os.Getenv(stage1.LockFDEnv))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", stage1.LockFDEnv, err)
+	}
+	f := os.NewFile(uintptr(fd), "pod")
+	if err := linux.CloseOnExec(f); err != nil {
+		return nil, fmt.Errorf("%s: %w", stage1.LockFDEnv, err)
+	}
+	return f, nil
+}
+
+func loadID() (int, error) {
+	b, err := readFile(stage1.UIDFile)
+	if err != nil {
+		return 0, err
+	}
+	id, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err != nil || id <= 0 {
+		return 0, fmt.Errorf("%s: %q is not a uid for a machine", stage1.UIDFile, b)
+	}
+	return id, nil
+}
+
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	b, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err == nil && len(b) > maxFile {
+		err = fmt.Errorf("%s: more than %d bytes", path, maxFile)
+	}
+	return b, err
+}
+
+// writeFile replaces a file of the pod in one step.
+func writeFile(path string, content []byte) error {
+	temporary := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
+	if err := os.WriteFile(temporary, content, 0o640); err != nil {
+		return err
+	}
+	fault.Point("run." + path + ".before-rename")
+	if err := os.Rename(temporary, path); err != nil {
+		return err
+	}
+	fault.Point("run." + path + ".after-rename")
+	return nil
+}
+
+// writePid says that the pod has started. The file's time is the start time,
+// so it is written once.
+func writePid(pid int) error {
+	return writeFile(stage1.PidFile, fmt.Appendf(nil, "%d\n", pid))
+}
+
+// writeStatus records how an app ended.
+func writeStatus(app string, status int) error {
+	return writeFile(filepath.Join(stage1.StatusDir, app), fmt.Appendf(nil, "%d\n", status))
+}
+
+// markReady says that all apps were started.
+func markReady() error {
+	err := os.Symlink("ready", stage1.SupervisorStatus)
+	fault.Point("run.ready")
+	return err
+}
+
+// makeDirs makes the directories that the supervisor writes to.
+func makeDirs() error {
+	for _, dir := range []string{stage1.StatusDir, stage1.EnvDir} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	return nil
+}

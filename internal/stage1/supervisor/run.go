@@ -1,0 +1,301 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"runtime"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+	"golang.org/x/sys/unix"
+
+	"rkt/internal/appc"
+	"rkt/internal/fault"
+	"rkt/internal/guest/client"
+	"rkt/internal/linux"
+	"rkt/internal/stage1"
+	"rkt/internal/stage1/supervisor/control"
+)
+
+const (
+	// statusOwnError is rkt's exit status for everything that is not an app's.
+	statusOwnError = 254
+	// bootTimeout bounds everything between the machine's start and the last
+	// app's. Emulation on a busy host is slow.
+	bootTimeout = 5 * time.Minute
+	// appStopTimeout is how long apps may take to end after SIGTERM.
+	appStopTimeout = 10 * time.Second
+	// machineStopTimeout is how long the machine may take beyond that.
+	machineStopTimeout = 20 * time.Second
+)
+
+// errStopped means that the pod was asked to end before its apps were started.
+var errStopped = errors.New("stopped before the apps were started")
+
+// run is one pod on its way from start to end.
+type run struct {
+	args    stage1.RunArgs
+	pod     *pod
+	stops   *stops
+	stdio   *stdio
+	machine Machine
+	session *client.Machine
+
+	firstFailure int // exit status of the first app that ended non-zero
+	recorded     map[string]bool
+}
+
+// Run runs the pod in the working directory and returns the exit status that
+// rkt ends with: the apps' as docs/exit-status.md says, 254 with an error.
+func Run(ctx context.Context, launcher Launcher, args stage1.RunArgs) (int, error) {
+	p, err := loadPod(args.UUID)
+	if err != nil {
+		return statusOwnError, err
+	}
+	if err := makeDirs(); err != nil {
+		return statusOwnError, err
+	}
+	r := &run{args: args, pod: p, stops: newStops(), recorded: make(map[string]bool)}
+	defer r.stops.close()
+	if err := r.serveControl(ctx); err != nil {
+		return statusOwnError, fmt.Errorf("control socket: %w", err)
+	}
+	if args.Interactive && len(p.apps) > 1 {
+		return statusOwnError, errors.New("interactive option only supports one image")
+	}
+	r.stdio = newStdio(args.Interactive, r.stops)
+	defer r.stdio.close()
+
+	if err := r.launch(ctx, launcher); err != nil {
+		return statusOwnError, err
+	}
+	defer r.end()
+	if err := r.boot(ctx); err != nil {
+		return statusOwnError, r.explain(err)
+	}
+	if err := r.supervise(); err != nil {
+		return statusOwnError, r.explain(err)
+	}
+	if err := r.shutdown(ctx); err != nil {
+		return statusOwnError, r.explain(err)
+	}
+	return r.firstFailure, nil
+}
+
+// serveControl makes the pod stoppable from here on.
+func (r *run) serveControl(ctx context.Context) error {
+	server, err := control.Listen()
+	if err != nil {
+		return err
+	}
+	// The socket lives as long as the process; nothing is lost with it.
+	go func() { _ = server.Serve(ctx, controlService{r.stops}) }()
+	return nil
+}
+
+// launch starts the machine inside the pod's control group.
+func (r *run) launch(ctx context.Context, launcher Launcher) error {
+	if notice := launcher.Notice(); notice != "" {
+		fmt.Fprintln(os.Stderr, "stage1: "+notice)
+	}
+	if err := writeFile(stage1.IsolationFile, []byte(launcher.Isolation()+"\n")); err != nil {
+		return err
+	}
+	guestMemory := memory(r.pod.apps)
+	if err := joinCgroup(r.pod.uuid, launcher.Memory(guestMemory)); err != nil {
+		return fmt.Errorf("control group: %w", err)
+	}
+	spec := Spec{
+		CPUs:        cpus(r.pod.apps, runtime.NumCPU()),
+		MemoryBytes: guestMemory,
+		ID:          r.pod.id,
+		Lock:        r.pod.lock,
+	}
+	if r.args.Debug {
+		spec.Console = os.Stderr
+	}
+	fault.Point("run.machine.before-start")
+	machine, err := launcher.Launch(ctx, spec)
+	if err != nil {
+		return err
+	}
+	fault.Point("run.machine.after-start")
+	r.machine = machine
+	controlStream, data := machine.Streams()
+	r.session = client.New(controlStream, data, client.Options{})
+	return writePid(machine.Pid())
+}
+
+// boot brings the machine from its first instruction to running apps. A
+// request to stop, or the machine's end, ends it early.
+func (r *run) boot(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, bootTimeout)
+	defer cancel()
+	watched := make(chan error, 1)
+	finished := make(chan struct{})
+	go func() {
+		select {
+		case <-finished:
+			watched <- nil
+		case <-r.stops.requests:
+			watched <- errStopped
+		case <-r.machine.Done():
+			watched <- client.ErrLost
+		}
+		cancel()
+	}()
+	err := r.startApps(ctx)
+	close(finished)
+	if why := <-watched; why != nil {
+		return why
+	}
+	if err != nil {
+		return err
+	}
+	// From here on the supervisor only reads what the guest sends and kills
+	// what is its own.
+	if err := linux.DropCapabilities(unix.CAP_KILL); err != nil {
+		return fmt.Errorf("drop capabilities: %w", err)
+	}
+	return markReady()
+}
+
+func (r *run) startApps(ctx context.Context) error {
+	disks, err := r.machine.Attach(ctx, r.pod.disks)
+	if err != nil {
+		return fmt.Errorf("attach disks: %w", err)
+	}
+	if _, err := r.session.Hello(ctx); err != nil {
+		return fmt.Errorf("greet the guest: %w", err)
+	}
+	config := client.Config{
+		Hostname:  r.hostname(),
+		MachineID: machineID(r.pod.uuid),
+		Scratch:   disks.Scratch,
+		Debug:     r.args.Debug,
+	}
+	if err := r.session.Configure(ctx, config); err != nil {
+		return fmt.Errorf("configure the guest: %w", err)
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	for i, app := range r.pod.apps {
+		group.Go(func() error { return r.startApp(ctx, app, disks.Apps[i]) })
+	}
+	return group.Wait()
+}
+
+func (r *run) startApp(ctx context.Context, app appc.RuntimeApp, disk client.Disk) error {
+	request, err := guestApp(app, disk, r.args)
+	if err != nil {
+		return fmt.Errorf("app %q: %w", app.Name, err)
+	}
+	r.stdio.prepare(&request)
+	started, err := r.session.StartApp(ctx, request)
+	if err != nil {
+		return err
+	}
+	r.stdio.connect(ctx, r.session, request.Name, started)
+	return nil
+}
+
+// supervise returns when the pod should end in order: all apps have ended, one
+// failed, or somebody asked. The error says that the machine is lost.
+func (r *run) supervise() error {
+	for len(r.recorded) < len(r.pod.apps) {
+		select {
+		case exit, open := <-r.session.Exits():
+			if !open {
+				return r.session.Err()
+			}
+			if err := r.record(exit); err != nil {
+				return err
+			}
+			if exit.Status() != 0 {
+				return nil
+			}
+		case <-r.stops.requests:
+			return nil
+		case <-r.machine.Done():
+			return client.ErrLost
+		}
+	}
+	return nil
+}
+
+// record notes how an app ended, once.
+func (r *run) record(exit client.Exit) error {
+	if r.recorded[exit.App] {
+		return nil
+	}
+	r.recorded[exit.App] = true
+	if r.firstFailure == 0 {
+		r.firstFailure = exit.Status()
+	}
+	return writeStatus(exit.App, exit.Status())
+}
+
+// shutdown ends the machine in order and prints what the apps still say. A
+// second request by key or signal, or a machine that takes too long, is cut
+// short.
+func (r *run) shutdown(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, appStopTimeout+machineStopTimeout)
+	defer cancel()
+	finished := make(chan struct{})
+	defer close(finished)
+	go func() {
+		select {
+		case <-r.stops.urgent:
+			cancel()
+		case <-finished:
+		}
+	}()
+	goodbye, err := r.session.Shutdown(ctx, appStopTimeout)
+	for _, exit := range goodbye.Exits {
+		if err := r.record(exit); err != nil {
+			return err
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("shut down the guest: %w", err)
+	}
+	r.stdio.drain(ctx)
+	select {
+	case <-r.machine.Done():
+	case <-ctx.Done():
+	}
+	return nil
+}
+
+// end makes sure that nothing of the machine is left.
+func (r *run) end() {
+	r.machine.Kill()
+	<-r.machine.Done()
+	_ = r.session.Close()
+	r.stdio.drain(context.Background())
+}
+
+// explain adds the machine's last words to an error if the machine is gone.
+func (r *run) explain(err error) error {
+	var start *client.StartError
+	if errors.Is(err, errStopped) || errors.As(err, &start) {
+		return err
+	}
+	select {
+	case <-r.machine.Done():
+	default:
+		return err
+	}
+	if words := r.machine.LastWords(); words != "" {
+		return fmt.Errorf("the pod's machine ended unexpectedly: %s", words)
+	}
+	return errors.New("the pod's machine ended unexpectedly")
+}
+
+func (r *run) hostname() string {
+	if r.args.Hostname != "" {
+		return r.args.Hostname
+	}
+	return "rkt-" + r.pod.uuid
+}

@@ -1,0 +1,182 @@
+package supervisor
+
+import (
+	"context"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"rkt/internal/guest/client"
+	"rkt/internal/terminal"
+)
+
+// drainTimeout is how long the last output may take to be printed when whoever
+// reads it is slow.
+const drainTimeout = 5 * time.Second
+
+// stdio connects the apps with the descriptors that rkt was started with.
+type stdio struct {
+	interactive bool
+	stops       *stops
+	tty         *terminal.Terminal // nil if stdin is none
+	printer     *printer
+	input       *lateWriter
+	copies      sync.WaitGroup
+}
+
+// newStdio takes the terminal if there is one, and reads keys from it: in
+// interactive mode for the app, otherwise only to see the pod being ended.
+func newStdio(interactive bool, stops *stops) *stdio {
+	s := &stdio{
+		interactive: interactive,
+		stops:       stops,
+		printer:     &printer{now: monotonic, out: os.Stdout},
+		input:       &lateWriter{},
+	}
+	if !terminal.Is(os.Stdin) || (interactive && !terminal.Is(os.Stdout)) {
+		return s
+	}
+	mode, out := terminal.Keys, io.Writer(io.Discard)
+	if interactive {
+		mode, out = terminal.Raw, s.input
+	}
+	s.tty = terminal.Open(os.Stdin, mode)
+	keys := &terminal.Escapes{Out: out, Quit: stops.key}
+	go func() { _, _ = io.Copy(keys, onlyReader{s.tty}) }()
+	return s
+}
+
+// onlyReader hides every other method of a reader.
+type onlyReader struct{ io.Reader }
+
+// prepare says in an app's request how its standard input and output are.
+func (s *stdio) prepare(app *client.App) {
+	if !s.interactive {
+		return
+	}
+	app.Stdin = true
+	if s.tty != nil {
+		size := <-s.tty.Sizes()
+		app.Terminal = &client.Size{Rows: size.Rows, Columns: size.Columns}
+	}
+}
+
+// connect starts to copy what a started app reads and writes.
+func (s *stdio) connect(ctx context.Context, session *client.Machine, app string, started client.Started) {
+	out := started.Stdio
+	if !s.interactive {
+		s.copy(func() { s.printer.copyLines(app, started.PID, out.Stdout) })
+		if out.Stderr != nil {
+			s.copy(func() { s.printer.copyLines(app, started.PID, out.Stderr) })
+		}
+		return
+	}
+	s.copy(func() { drainTo(os.Stdout, out.Stdout) })
+	if out.Stderr != nil {
+		s.copy(func() { drainTo(os.Stderr, out.Stderr) })
+	}
+	if s.tty == nil {
+		go func() {
+			_, _ = io.Copy(out.Stdin, os.Stdin)
+			_ = out.Stdin.Close()
+		}()
+		return
+	}
+	s.input.connect(out.Stdin)
+	go s.followSize(context.WithoutCancel(ctx), session, app)
+}
+
+// followSize tells the app whenever the terminal's size changes.
+func (s *stdio) followSize(ctx context.Context, session *client.Machine, app string) {
+	for {
+		select {
+		case size := <-s.tty.Sizes():
+			// A size that does not arrive is followed by the next one.
+			_ = session.Resize(ctx, app, client.Size{Rows: size.Rows, Columns: size.Columns})
+		case <-session.Done():
+			return
+		}
+	}
+}
+
+func (s *stdio) copy(f func()) {
+	s.copies.Add(1)
+	go func() {
+		defer s.copies.Done()
+		f()
+	}()
+}
+
+// drain waits until everything that has arrived is printed.
+func (s *stdio) drain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, drainTimeout)
+	defer cancel()
+	done := make(chan struct{})
+	go func() {
+		s.copies.Wait()
+		close(done)
+	}()
+	select {
+	case <-done:
+	case <-ctx.Done():
+	}
+}
+
+// close gives the terminal back.
+func (s *stdio) close() {
+	if s.tty != nil {
+		s.tty.Close()
+	}
+}
+
+// drainTo copies r to w to r's end, even when w fails on the way: an app does
+// not end because nobody listens.
+func drainTo(w io.Writer, r io.Reader) {
+	if _, err := io.Copy(w, r); err != nil {
+		_, _ = io.Copy(io.Discard, r)
+	}
+}
+
+// monotonic returns the host's monotonic clock.
+func monotonic() time.Duration {
+	var now unix.Timespec
+	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &now); err != nil {
+		return 0 // every kernel has this clock
+	}
+	return time.Duration(now.Nano())
+}
+
+// maxEarlyKeys is how much is kept of what is typed before the app is there.
+const maxEarlyKeys = 64 << 10
+
+// lateWriter keeps what is written until it is connected to its destination.
+type lateWriter struct {
+	mu    sync.Mutex
+	early []byte
+	to    io.Writer
+}
+
+// Write never fails: an app that no longer reads is no reason to stop looking
+// for the key that ends the pod.
+func (l *lateWriter) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case l.to != nil:
+		_, _ = l.to.Write(b)
+	case len(l.early)+len(b) <= maxEarlyKeys:
+		l.early = append(l.early, b...)
+	}
+	return len(b), nil
+}
+
+func (l *lateWriter) connect(to io.Writer) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.to = to
+	_, _ = to.Write(l.early)
+	l.early = nil
+}

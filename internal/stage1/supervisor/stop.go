@@ -1,0 +1,142 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"rkt/internal/linux"
+	"rkt/internal/stage1/supervisor/control"
+)
+
+// stops collects requests to end the pod.
+type stops struct {
+	requests chan struct{} // the first request
+	urgent   chan struct{} // a second one by key or signal: stop waiting
+	byHand   chan struct{}
+	signals  chan os.Signal
+}
+
+func newStops() *stops {
+	s := &stops{
+		requests: make(chan struct{}, 1),
+		urgent:   make(chan struct{}, 1),
+		byHand:   make(chan struct{}),
+		signals:  make(chan os.Signal, 4),
+	}
+	signal.Notify(s.signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT)
+	// Writing to a pipe that nobody reads is an error for the printer, not the
+	// end of the pod.
+	signal.Ignore(unix.SIGPIPE)
+	go s.collect()
+	return s
+}
+
+func (s *stops) collect() {
+	count := 0
+	for {
+		select {
+		case _, open := <-s.signals:
+			if !open {
+				return
+			}
+		case <-s.byHand:
+		}
+		count++
+		if count == 1 {
+			s.request()
+		} else {
+			raise(s.urgent)
+		}
+	}
+}
+
+// request asks for the pod's end; asking again changes nothing.
+func (s *stops) request() { raise(s.requests) }
+
+// key asks for the pod's end from the keyboard; asking again hurries it.
+func (s *stops) key() { s.byHand <- struct{}{} }
+
+func (s *stops) close() {
+	signal.Stop(s.signals)
+}
+
+func raise(c chan<- struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// controlService is what the supervisor offers to other entry points.
+type controlService struct{ stops *stops }
+
+func (c controlService) Stop(context.Context, *control.StopRequest) (*control.StopResponse, error) {
+	c.stops.request()
+	return &control.StopResponse{}, nil
+}
+
+// Stop asks the pod in the working directory to end, and returns at once. With
+// force it kills all of the pod's processes and returns when they are gone. A
+// pod that has ended already is no error.
+func Stop(ctx context.Context, force bool) error {
+	if !force {
+		err := control.Stop(ctx)
+		if errors.Is(err, control.ErrNotRunning) {
+			return nil
+		}
+		return err
+	}
+	group, err := recordedCgroup()
+	if err != nil {
+		return err
+	}
+	return group.Kill(ctx)
+}
+
+// CollectGarbage removes what the ended pod in the working directory has left
+// outside of that directory. It may be called again after any failure.
+func CollectGarbage(ctx context.Context) error {
+	group, err := recordedCgroup()
+	if err != nil {
+		return err
+	}
+	if err := group.Kill(ctx); err != nil {
+		return err
+	}
+	return group.Remove()
+}
+
+func machineID(uuid string) string { return strings.ReplaceAll(uuid, "-", "") }
+
+// joinCgroup moves the supervisor, and so every process it starts, into a
+// group of the pod's own. Where the group is gets noted before it is made.
+func joinCgroup(uuid string, memoryMax int64) error {
+	group, err := linux.PlanCgroup("rkt/" + uuid)
+	if err != nil {
+		return err
+	}
+	if err := writeFile(cgroupFile, []byte(strings.Join(group, "\n")+"\n")); err != nil {
+		return err
+	}
+	if _, err := group.Create(memoryMax); err != nil {
+		return err
+	}
+	return group.Join()
+}
+
+// recordedCgroup returns the pod's group, empty if it never had one.
+func recordedCgroup() (linux.Cgroup, error) {
+	b, err := readFile(cgroupFile)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return strings.Fields(string(b)), nil
+}
