@@ -11,7 +11,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rkt/internal/linux"
-	"rkt/internal/stage1/kvm/qmp"
 	"rkt/internal/stage1/supervisor"
 )
 
@@ -61,7 +60,7 @@ func (l *Launcher) Memory(guestBytes int64) int64 {
 }
 
 // Launch starts QEMU in a jail of its own.
-func (l *Launcher) Launch(ctx context.Context, spec supervisor.Spec) (supervisor.Machine, error) {
+func (l *Launcher) Launch(_ context.Context, spec supervisor.Spec) (supervisor.Machine, error) {
 	warden, err := linux.NewWarden(l.jail(spec.ID))
 	if err != nil {
 		return nil, err
@@ -85,12 +84,6 @@ func (l *Launcher) Launch(ctx context.Context, spec supervisor.Spec) (supervisor
 		return nil, fmt.Errorf("start %s: %w", args[0], err)
 	}
 	go q.wait()
-	q.qmp, err = qmp.New(ctx, q.qmpConn)
-	if err != nil {
-		q.Kill()
-		<-q.done
-		return nil, fmt.Errorf("qemu did not start: %s", q.words.line(err.Error()))
-	}
 	return q, nil
 }
 

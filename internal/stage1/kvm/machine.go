@@ -58,6 +58,11 @@ func (q *qemu) LastWords() string { return q.words.line("") }
 // apps' in their order from 0, then the scratch disk.
 func (q *qemu) Attach(ctx context.Context, apps []stage1.AppDisk) (supervisor.Disks, error) {
 	var disks supervisor.Disks
+	monitor, err := qmp.New(ctx, q.qmpConn)
+	if err != nil {
+		return disks, err
+	}
+	q.qmp = monitor
 	for lun, app := range apps {
 		f, err := os.Open(app.Path)
 		if err != nil {
