@@ -63,6 +63,33 @@ func PlanCgroup(path string) (Cgroup, error) {
 	return c, nil
 }
 
+// OwnCgroup returns the group that this program is in.
+// Format: cgroups(7), /proc/PID/cgroup.
+func OwnCgroup() (Cgroup, error) {
+	v2, v1Memory, err := cgroupMounts()
+	if err != nil {
+		return nil, err
+	}
+	b, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return nil, err
+	}
+	var c Cgroup
+	for line := range strings.Lines(string(b)) {
+		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
+		if len(fields) != 3 {
+			continue
+		}
+		switch {
+		case fields[0] == "0" && v2 != "":
+			c = append(c, filepath.Join(v2, fields[2]))
+		case v1Memory != "" && slices.Contains(strings.Split(fields[1], ","), "memory"):
+			c = append(c, filepath.Join(v1Memory, fields[2]))
+		}
+	}
+	return c, nil
+}
+
 // Create makes the group's directories and gives it a memory limit where the
 // host has the controller for it; limited tells whether it has.
 func (c Cgroup) Create(memoryMax int64) (limited bool, err error) {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -104,7 +105,7 @@ func (r *run) launch(ctx context.Context, launcher Launcher) error {
 		return err
 	}
 	guestMemory := memory(r.pod.apps)
-	if err := joinCgroup(r.pod.uuid, launcher.Memory(guestMemory)); err != nil {
+	if err := joinCgroup(ctx, r.pod.uuid, launcher.Memory(guestMemory)); err != nil {
 		return fmt.Errorf("control group: %w", err)
 	}
 	spec := Spec{
@@ -172,7 +173,7 @@ func (r *run) startApps(ctx context.Context) error {
 	}
 	config := client.Config{
 		Hostname:  r.hostname(),
-		MachineID: machineID(r.pod.uuid),
+		MachineID: strings.ReplaceAll(r.pod.uuid, "-", ""),
 		Scratch:   disks.Scratch,
 		Debug:     r.args.Debug,
 	}

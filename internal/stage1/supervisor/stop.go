@@ -5,11 +5,9 @@ import (
 	"errors"
 	"os"
 	"os/signal"
-	"strings"
 
 	"golang.org/x/sys/unix"
 
-	"rkt/internal/linux"
 	"rkt/internal/stage1/supervisor/control"
 )
 
@@ -109,34 +107,4 @@ func CollectGarbage(ctx context.Context) error {
 		return err
 	}
 	return group.Remove()
-}
-
-func machineID(uuid string) string { return strings.ReplaceAll(uuid, "-", "") }
-
-// joinCgroup moves the supervisor, and so every process it starts, into a
-// group of the pod's own. Where the group is gets noted before it is made.
-func joinCgroup(uuid string, memoryMax int64) error {
-	group, err := linux.PlanCgroup("rkt/" + uuid)
-	if err != nil {
-		return err
-	}
-	if err := writeFile(cgroupFile, []byte(strings.Join(group, "\n")+"\n")); err != nil {
-		return err
-	}
-	if _, err := group.Create(memoryMax); err != nil {
-		return err
-	}
-	return group.Join()
-}
-
-// recordedCgroup returns the pod's group, empty if it never had one.
-func recordedCgroup() (linux.Cgroup, error) {
-	b, err := readFile(cgroupFile)
-	if errors.Is(err, os.ErrNotExist) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	return strings.Fields(string(b)), nil
 }

@@ -1,0 +1,88 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	systemd "github.com/coreos/go-systemd/v22/dbus"
+	"github.com/godbus/dbus/v5"
+
+	"rkt/internal/linux"
+)
+
+// joinCgroup moves the supervisor, and so every process it starts, into a
+// group of the pod's own with a memory limit. Where systemd runs the host the
+// group is a scope that systemd made and delegated; elsewhere we make it. Its
+// directories are noted in cgroupFile.
+func joinCgroup(ctx context.Context, uuid string, memoryMax int64) error {
+	if _, err := os.Stat("/run/systemd/system"); err == nil {
+		return joinScope(ctx, uuid, memoryMax)
+	}
+	group, err := linux.PlanCgroup("rkt/" + uuid)
+	if err != nil {
+		return err
+	}
+	// Noted before it is made, so that it can be removed after a crash.
+	if err := recordCgroup(group); err != nil {
+		return err
+	}
+	if _, err := group.Create(memoryMax); err != nil {
+		return err
+	}
+	return group.Join()
+}
+
+// joinScope asks systemd for a scope. systemd removes it when its last process
+// has ended, so a crash before it is noted leaves nothing.
+func joinScope(ctx context.Context, uuid string, memoryMax int64) error {
+	conn, err := systemd.NewSystemdConnectionContext(ctx)
+	if err != nil {
+		return fmt.Errorf("connect to systemd: %w", err)
+	}
+	defer conn.Close()
+	properties := []systemd.Property{
+		systemd.PropDescription("rkt pod " + uuid),
+		systemd.PropSlice("machine.slice"),
+		systemd.PropPids(uint32(os.Getpid())),
+		{Name: "Delegate", Value: dbus.MakeVariant(true)},
+		{Name: "MemoryMax", Value: dbus.MakeVariant(uint64(memoryMax))},
+		{Name: "CollectMode", Value: dbus.MakeVariant("inactive-or-failed")},
+	}
+	name := "rkt-" + uuid + ".scope"
+	done := make(chan string, 1)
+	if _, err := conn.StartTransientUnitContext(ctx, name, "fail", properties, done); err != nil {
+		return fmt.Errorf("start %s: %w", name, err)
+	}
+	select {
+	case result := <-done:
+		if result != "done" {
+			return fmt.Errorf("start %s: %s", name, result)
+		}
+	case <-ctx.Done():
+		return fmt.Errorf("start %s: %w", name, ctx.Err())
+	}
+	group, err := linux.OwnCgroup()
+	if err != nil {
+		return err
+	}
+	return recordCgroup(group)
+}
+
+func recordCgroup(group linux.Cgroup) error {
+	return writeFile(cgroupFile, []byte(strings.Join(group, "\n")+"\n"))
+}
+
+// recordedCgroup returns the pod's group, empty if it never had one.
+func recordedCgroup() (linux.Cgroup, error) {
+	b, err := readFile(cgroupFile)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	return strings.Fields(string(b)), nil
+}
