@@ -1,6 +1,6 @@
 package appc
 
-import "errors"
+import "fmt"
 
 // ImageManifest describes an image.
 type ImageManifest struct {
@@ -26,7 +26,48 @@ type Dependency struct {
 // ParseImageManifest parses and checks an image manifest. The error names the
 // field at fault.
 func ParseImageManifest(b []byte) (*ImageManifest, error) {
-	return nil, errors.ErrUnsupported
+	var m ImageManifest
+	err := decode(b, MaxImageManifestSize, &m)
+	if err == nil {
+		m.setDefaults()
+		err = m.validate()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("invalid image manifest: %w", err)
+	}
+	return &m, nil
+}
+
+func (m *ImageManifest) setDefaults() {
+	if m.App != nil {
+		m.App.setDefaults()
+	}
+}
+
+func (m *ImageManifest) validate() error {
+	if err := first(
+		checkKind(m.ACKind, ImageManifestKind),
+		at("acVersion", checkVersion(m.ACVersion)),
+		at("name", checkIdentifier(m.Name)),
+		m.Labels.validate(),
+		m.Annotations.validate(),
+		each("dependencies", m.Dependencies, Dependency.validate),
+		each("pathWhitelist", m.PathWhitelist, checkPath),
+	); err != nil {
+		return err
+	}
+	if m.App != nil {
+		return at("app", m.App.validate())
+	}
+	return nil
+}
+
+func (d Dependency) validate() error {
+	var idErr error
+	if d.ImageID != "" {
+		_, idErr = ParseHash(string(d.ImageID))
+	}
+	return first(at("imageName", checkIdentifier(d.ImageName)), at("imageID", idErr), d.Labels.validate())
 }
 
 // Version returns the value of the label version, "latest" if there is none.

@@ -1,6 +1,6 @@
 package appc
 
-import "errors"
+import "fmt"
 
 // PodManifest describes a pod: its apps and what they share.
 type PodManifest struct {
@@ -68,7 +68,30 @@ type ExposedPort struct {
 // ParsePodManifest parses and checks a pod manifest. The error names the field
 // at fault.
 func ParsePodManifest(b []byte) (*PodManifest, error) {
-	return nil, errors.ErrUnsupported
+	var m PodManifest
+	err := decode(b, MaxPodManifestSize, &m)
+	if err == nil {
+		m.setDefaults()
+		err = m.validate()
+	}
+	if err != nil {
+		return nil, fmt.Errorf("invalid pod manifest: %w", err)
+	}
+	return &m, nil
+}
+
+func (m *PodManifest) setDefaults() {
+	m.Isolators.compact()
+	for i := range m.Apps {
+		if app := m.Apps[i].App; app != nil {
+			app.setDefaults()
+		}
+	}
+	for i := range m.Ports {
+		if port := m.Ports[i].PodPort; port != nil {
+			port.setDefaults()
+		}
+	}
 }
 
 // Get returns the app name, or nil.
