@@ -70,5 +70,11 @@ func guestApp(app appc.RuntimeApp, disk client.Disk, args stage1.RunArgs) (clien
 	if milli, ok := app.App.Isolators.CPULimit(); ok {
 		g.CPUMilli = milli
 	}
+	if shares, ok := app.App.Isolators.CPUShares(); ok {
+		g.CPUShares = uint64(shares)
+	}
+	if adjust, ok := app.App.Isolators.OOMScoreAdj(); ok {
+		g.OOMScoreAdjust = int32(adjust)
+	}
 	return g, nil
 }
