@@ -30,6 +30,9 @@ const (
 	appStopTimeout = 10 * time.Second
 	// machineStopTimeout is how long the machine may take beyond that.
 	machineStopTimeout = 20 * time.Second
+	// lostGrace is how long a machine whose agent is gone may take to end by
+	// itself and say why.
+	lostGrace = 2 * time.Second
 )
 
 // errStopped means that the pod was asked to end before its apps were started.
@@ -283,9 +286,10 @@ func (r *run) explain(err error) error {
 	if errors.Is(err, errStopped) || errors.As(err, &start) {
 		return err
 	}
+	// A session often ends a moment before the process that carried it.
 	select {
 	case <-r.machine.Done():
-	default:
+	case <-time.After(lostGrace):
 		return err
 	}
 	if words := r.machine.LastWords(); words != "" {

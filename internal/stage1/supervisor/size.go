@@ -9,6 +9,8 @@ const mebibyte = 1 << 20
 const (
 	systemMemory     = 128 * mebibyte
 	defaultAppMemory = 128 * mebibyte
+	// mostMemory is more than any host has, so that sums stay numbers.
+	mostMemory = 1 << 60
 )
 
 // cpus returns how many CPUs the pod's machine has: each app's limit rounded
@@ -35,11 +37,11 @@ func cpus(apps []appc.RuntimeApp, host int) int {
 func memory(apps []appc.RuntimeApp) int64 {
 	sum := int64(systemMemory)
 	for _, app := range apps {
-		if limit, ok := app.App.Isolators.MemoryLimit(); ok {
-			sum += limit
-		} else {
-			sum += defaultAppMemory
+		limit, ok := app.App.Isolators.MemoryLimit()
+		if !ok {
+			limit = defaultAppMemory
 		}
+		sum += min(limit, mostMemory-sum)
 	}
 	return (sum + mebibyte - 1) / mebibyte * mebibyte
 }

@@ -79,15 +79,14 @@ func (c controlService) Stop(context.Context, *control.StopRequest) (*control.St
 }
 
 // Stop asks the pod in the working directory to end, and returns at once. With
-// force it kills all of the pod's processes and returns when they are gone. A
-// pod that has ended already is no error.
+// force, or if the pod has processes but no supervisor, it kills them and
+// returns when they are gone. A pod that has ended already is no error.
 func Stop(ctx context.Context, force bool) error {
 	if !force {
 		err := control.Stop(ctx)
-		if errors.Is(err, control.ErrNotRunning) {
-			return nil
+		if !errors.Is(err, control.ErrNotRunning) {
+			return err
 		}
-		return err
 	}
 	group, err := recordedCgroup()
 	if err != nil {
