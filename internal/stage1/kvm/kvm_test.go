@@ -55,8 +55,10 @@ func TestLastWords(t *testing.T) {
 	tests := []struct{ name, said, want string }{
 		{"nothing", "", "fallback"},
 		{"last line", "one\ntwo\n\n", "two"},
-		{"panic", "[ 1.0] Kernel panic - not syncing: VFS\nCPU: 0\n---[ end Kernel panic - not syncing ]---\n",
-			"[ 1.0] Kernel panic - not syncing: VFS"},
+		{
+			"panic", "[ 1.0] Kernel panic - not syncing: VFS\nCPU: 0\n---[ end Kernel panic - not syncing ]---\n",
+			"[ 1.0] Kernel panic - not syncing: VFS",
+		},
 		{"hostile", "\x1b[2J\x1b]0;owned\x07text\x00\n", "[2J]0;ownedtext"},
 		{"endless", strings.Repeat("y", 2*maxTail), strings.Repeat("y", 300) + "…"},
 	}

@@ -21,8 +21,10 @@ func TestLines(t *testing.T) {
 		{"empty line", "\n", "[188748.162493] etcd[4]: \n"},
 		{"terminal's line end", "a\r\n", "[188748.162493] etcd[4]: a\n"},
 		{"nothing", "", ""},
-		{"longer than a line may be", long + "\n",
-			"[188748.162493] etcd[4]: " + long[:maxLine] + "\n[188748.162493] etcd[4]: xxxxxxxxxx\n"},
+		{
+			"longer than a line may be", long + "\n",
+			"[188748.162493] etcd[4]: " + long[:maxLine] + "\n[188748.162493] etcd[4]: xxxxxxxxxx\n",
+		},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -19,8 +19,6 @@ import (
 const (
 	// cgroupFile lists the directories of the pod's control group.
 	cgroupFile = "cgroup"
-	// scratchFile is the disk that takes what the apps write.
-	scratchFile = "scratch.img"
 	// maxFile bounds what is read of any file in the pod's directory.
 	maxFile = 16 << 20
 )
