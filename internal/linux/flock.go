@@ -18,14 +18,20 @@ const maxClaims = 10_000
 func LockExclusive(f *os.File) error { return flock(f, unix.LOCK_EX) }
 
 // LockShared waits until it has f's flock(2) together with other sharers, or
-// ctx is done. In the second case the waiting goes on in the background until
-// the lock is free; f must then not be used for another lock.
+// ctx is done. In the second case f may get the lock later all the same, and
+// must be closed.
 func LockShared(ctx context.Context, f *os.File) error {
 	if ok, err := TryLockShared(f); ok || err != nil {
 		return err
 	}
+	// The descriptor of its own lets the waiting outlive f; the lock is f's.
+	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 0)
+	if err != nil {
+		return os.NewSyscallError("fcntl", err)
+	}
+	twin := os.NewFile(uintptr(fd), f.Name())
 	done := make(chan error, 1)
-	go func() { done <- flock(f, unix.LOCK_SH) }()
+	go func() { done <- errors.Join(flock(twin, unix.LOCK_SH), twin.Close()) }()
 	select {
 	case err := <-done:
 		return err

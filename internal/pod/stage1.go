@@ -1,0 +1,197 @@
+package pod
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"rkt/internal/appc"
+	"rkt/internal/fault"
+	"rkt/internal/stage1"
+)
+
+// stage1TreeFile holds the id of the stage1 tree that the pod runs from.
+const stage1TreeFile = "stage1TreeStoreID"
+
+// maxTreeID bounds what is read of stage1TreeFile.
+const maxTreeID = 1024
+
+// endGrace is how long an entry point may take to end after it was interrupted.
+const endGrace = 10 * time.Second
+
+// Programs finds the program at a path inside the stage1 tree with the given
+// id. It fails with ErrNoStage1 if there is no such tree.
+type Programs func(treeID, path string) (string, error)
+
+// Stage1 is a stage1 image, extracted.
+type Stage1 struct {
+	// Version is that of the contract that the image speaks.
+	Version int
+
+	treeID       string
+	manifest     *appc.ImageManifest
+	manifestJSON []byte
+	programs     Programs
+}
+
+// NewStage1 returns the stage1 image with the given tree and manifest.
+func NewStage1(treeID string, manifestJSON []byte, programs Programs) (*Stage1, error) {
+	manifest, err := appc.ParseImageManifest(manifestJSON)
+	if err != nil {
+		return nil, err
+	}
+	s := &Stage1{Version: 1, treeID: treeID, manifest: manifest, manifestJSON: manifestJSON, programs: programs}
+	if text, ok := manifest.Annotations.Get(stage1.AnnotationInterfaceVersion); ok {
+		if s.Version, err = strconv.Atoi(text); err != nil || s.Version < 1 {
+			return nil, fmt.Errorf("annotation %s: %q is no version", stage1.AnnotationInterfaceVersion, text)
+		}
+	}
+	return s, nil
+}
+
+// Check finds out whether the image can run a pod with this rkt.
+func (s *Stage1) Check() error {
+	if s.Version > stage1.InterfaceVersion {
+		return fmt.Errorf("it speaks version %d of the stage1 interface, newer than this rkt's %d",
+			s.Version, stage1.InterfaceVersion)
+	}
+	format, ok := s.manifest.Annotations.Get(stage1.AnnotationAppFormat)
+	if !ok {
+		format = stage1.AppFormatTree
+	}
+	if format != stage1.AppFormatDisk {
+		return fmt.Errorf("it wants apps in the format %q, but this rkt can only give it %q", format, stage1.AppFormatDisk)
+	}
+	for _, annotation := range []string{stage1.AnnotationRun, stage1.AnnotationGC, stage1.AnnotationStop} {
+		if _, err := s.EntryPoint(annotation); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// EntryPoint is a program of a stage1 image.
+type EntryPoint struct {
+	Program string // what to execute
+	Name    string // what it is to see as its own name
+}
+
+// EntryPoint returns the program that an annotation of the image names.
+func (s *Stage1) EntryPoint(annotation string) (EntryPoint, error) {
+	path, ok := s.manifest.Annotations.Get(annotation)
+	if !ok {
+		return EntryPoint{}, fmt.Errorf("entrypoint %q not found", annotation)
+	}
+	program, err := s.programs(s.treeID, path)
+	if err != nil {
+		return EntryPoint{}, fmt.Errorf("entrypoint %q: %w", annotation, err)
+	}
+	return EntryPoint{Program: program, Name: path}, nil
+}
+
+// SetStage1 notes, while the pod is being prepared, which stage1 it runs in.
+// The notes serve for as long as the pod exists.
+func (p *Pod) SetStage1(s *Stage1) error {
+	if err := p.WriteFile(stage1.Stage1Manifest, s.manifestJSON); err != nil {
+		return err
+	}
+	return p.WriteFile(stage1TreeFile, []byte(s.treeID+"\n"))
+}
+
+// stage1 returns the stage1 image that was noted. Notes that are unreadable, as
+// after a crash of the host, count as none: ErrNoStage1.
+func (p *Pod) stage1(programs Programs) (*Stage1, error) {
+	manifest, err := p.read(stage1.Stage1Manifest, appc.MaxImageManifestSize)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoStage1, err)
+	}
+	treeID, err := p.read(stage1TreeFile, maxTreeID)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoStage1, err)
+	}
+	s, err := NewStage1(strings.TrimSpace(string(treeID)), manifest, programs)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrNoStage1, err)
+	}
+	return s, nil
+}
+
+// Call is how to run entry points beside a pod.
+type Call struct {
+	Programs       Programs
+	Stdout, Stderr io.Writer
+	Debug          bool
+	LocalConfig    string
+}
+
+// Stop asks the stage1 of a running pod to end it and returns when that has
+// been asked for.
+func (p *Pod) Stop(ctx context.Context, call Call, force bool) error {
+	s, err := p.stage1(call.Programs)
+	if err != nil {
+		return err
+	}
+	entry, err := s.EntryPoint(stage1.AnnotationStop)
+	if err != nil {
+		return fmt.Errorf("rkt stop not implemented for pod's stage1: %w", err)
+	}
+	var args []string
+	if force {
+		args = append(args, "--force")
+	}
+	fault.Point("pod.stop.before")
+	err = p.start(ctx, call, entry, append(args, p.UUID), nil)
+	fault.Point("pod.stop.after")
+	return err
+}
+
+// cleanUp runs the gc entry point of an ended pod's stage1. It inherits the
+// lock, so that nobody else touches the pod even if this process is killed.
+func (p *Pod) cleanUp(ctx context.Context, call Call) error {
+	s, err := p.stage1(call.Programs)
+	if err != nil {
+		return err
+	}
+	entry, err := s.EntryPoint(stage1.AnnotationGC)
+	if err != nil {
+		return err
+	}
+	var args []string
+	if call.Debug {
+		args = append(args, "--debug")
+	}
+	if call.LocalConfig != "" && s.Version >= 5 {
+		args = append(args, "--local-config", call.LocalConfig)
+	}
+	fault.Point("pod.stage1-gc.before")
+	err = p.start(ctx, call, entry, append(args, p.UUID), p.dir)
+	fault.Point("pod.stage1-gc.after")
+	return err
+}
+
+// start runs a program in the pod's directory, wherever that is moved to.
+func (p *Pod) start(ctx context.Context, call Call, entry EntryPoint, args []string, lock *os.File) error {
+	cmd := exec.CommandContext(ctx, entry.Program, args...)
+	cmd.Args[0] = entry.Name
+	cmd.Dir = fmt.Sprintf("/proc/self/fd/%d", p.dir.Fd())
+	cmd.Stdout, cmd.Stderr = call.Stdout, call.Stderr
+	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
+	cmd.WaitDelay = endGrace
+	if lock != nil {
+		cmd.ExtraFiles = []*os.File{lock}
+		cmd.Env = append(os.Environ(), stage1.LockFDEnv+"=3")
+	}
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return fmt.Errorf("%s: %s", entry.Program, exit.ProcessState)
+	}
+	return err
+}
