@@ -27,11 +27,12 @@ const (
 type Launcher struct {
 	image *Image
 	kvm   bool
+	tsc   tscMeter
 }
 
 // NewLauncher looks at the host once.
 func NewLauncher(image *Image) *Launcher {
-	return &Launcher{image: image, kvm: kvmUsable()}
+	return &Launcher{image: image, kvm: kvmUsable(), tsc: newTSCMeter()}
 }
 
 // Isolation tells honestly what the host can do.
@@ -77,6 +78,9 @@ func (l *Launcher) Launch(_ context.Context, spec supervisor.Spec) (supervisor.M
 		kvm:   l.kvm,
 		debug: spec.Console != nil,
 		extra: extraParameters(),
+	}
+	if !l.kvm {
+		m.tscKHz = l.tsc.kilohertz()
 	}
 	args := m.arguments()
 	q.process, err = warden.Start(args, nil, files)

@@ -33,7 +33,9 @@ type machine struct {
 	spec  supervisor.Spec
 	kvm   bool
 	debug bool
-	extra string // more kernel parameters, from the user
+	// tscKHz is the speed of the host's time stamp counter, 0 if unknown.
+	tscKHz uint64
+	extra  string // more kernel parameters, from the user
 }
 
 // arguments returns QEMU's command line, as seen from inside its jail.
@@ -108,6 +110,9 @@ func (m machine) kernelParameters() string {
 		// Calibrating this timer takes 0.2 s under emulation, and mitigations
 		// of a real processor's flaws protect nothing on an emulated one.
 		params = append(params, "nolapic_timer", "mitigations=off")
+		if m.tscKHz != 0 {
+			params = append(params, fmt.Sprintf("tsc_early_khz=%d", m.tscKHz))
+		}
 	}
 	if m.debug {
 		params = append(params, "debug", "systemd.log_level=debug", "systemd.log_target=console", "systemd.show_status=true")
