@@ -108,6 +108,7 @@ type Exit struct {
 	Signal    syscall.Signal // what killed it, or 0
 	CoreDump  bool
 	OOMKilled bool
+	Order     int // 0 for the app that ended first, and so on
 }
 
 // Status returns the exit status a shell would show: the code, or 128 plus

@@ -80,6 +80,13 @@ func (r *Reader) Close() error {
 // session is over.
 func (r *Reader) Ended() <-chan struct{} { return r.ended }
 
+// Complete reports whether all bytes have arrived.
+func (r *Reader) Complete() bool {
+	r.s.mu.Lock()
+	defer r.s.mu.Unlock()
+	return r.endSeen
+}
+
 // consume notes that n bytes were taken out of the window, and grants them
 // anew when that is worth a frame.
 func (r *Reader) consume(n int) {

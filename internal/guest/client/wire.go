@@ -1,0 +1,52 @@
+package client
+
+import "rkt/internal/guest/guestproto"
+
+// wireApp puts an app into a message.
+func wireApp(app App, channels *guestproto.Channels) *guestproto.StartAppRequest {
+	var environment []*guestproto.Variable
+	for _, v := range app.Environment {
+		environment = append(environment, &guestproto.Variable{Name: v.Name, Value: v.Value})
+	}
+	return &guestproto.StartAppRequest{
+		Name:              app.Name,
+		Disk:              wireDisk(&app.Disk),
+		Exec:              app.Exec,
+		User:              app.User,
+		Group:             app.Group,
+		SupplementaryGids: app.SupplementaryGIDs,
+		WorkingDirectory:  app.WorkingDirectory,
+		Environment:       environment,
+		ReadOnlyRoot:      app.ReadOnlyRootFS,
+		Confinement: &guestproto.Confinement{
+			Capabilities:    app.Capabilities,
+			AllCapabilities: app.AllCapabilities,
+			NoNewPrivileges: app.NoNewPrivileges,
+			Seccomp:         app.Seccomp,
+			ProtectPaths:    app.ProtectPaths,
+		},
+		Limits: &guestproto.Limits{
+			MemoryMax:      app.MemoryMax,
+			CpuMilli:       app.CPUMilli,
+			CpuShares:      app.CPUShares,
+			OomScoreAdjust: app.OOMScoreAdjust,
+		},
+		Terminal: wireSize(app.Terminal),
+		Stdin:    app.Stdin,
+		Channels: channels,
+	}
+}
+
+func wireDisk(d *Disk) *guestproto.Disk {
+	if d == nil {
+		return nil
+	}
+	return &guestproto.Disk{Lun: d.LUN, Device: d.Device, Filesystem: d.Filesystem, ReadOnly: d.ReadOnly}
+}
+
+func wireSize(s *Size) *guestproto.Terminal {
+	if s == nil {
+		return nil
+	}
+	return &guestproto.Terminal{Rows: uint32(s.Rows), Columns: uint32(s.Columns)}
+}
