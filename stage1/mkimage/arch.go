@@ -8,6 +8,8 @@ type arch struct {
 	label string
 	// multiarch is Debian's name of the library directory.
 	multiarch string
+	// loader is the dynamic loader's path.
+	loader string
 	// qemu is the program's name.
 	qemu string
 	// modules are the parts of QEMU that it opens at run time, without ".so".
@@ -34,6 +36,7 @@ func architectures() map[string]arch {
 		"amd64": {
 			label:     "amd64",
 			multiarch: "x86_64-linux-gnu",
+			loader:    "/lib64/ld-linux-x86-64.so.2",
 			qemu:      "qemu-system-x86_64",
 			modules:   []string{"accel-tcg-x86_64"},
 			firmware: []string{
