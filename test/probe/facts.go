@@ -1,0 +1,123 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"rkt/test/probe/report"
+)
+
+// facts prints what can be seen from here.
+func facts([]string) error {
+	f, err := look()
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(f)
+}
+
+func look() (*report.Facts, error) {
+	f := &report.Facts{
+		CPUs: runtime.NumCPU(), PID: os.Getpid(),
+		UID: os.Getuid(), GID: os.Getgid(), Home: os.Getenv("HOME"), Env: os.Environ(),
+		Parent: process(os.Getppid()), Init: process(1),
+	}
+	var uname unix.Utsname
+	if err := unix.Uname(&uname); err != nil {
+		return nil, err
+	}
+	f.Kernel, f.Hostname = unix.ByteSliceToString(uname.Release[:]), unix.ByteSliceToString(uname.Nodename[:])
+	for _, step := range []func(*report.Facts) error{lookAtSelf, lookAtMemory, lookAtFiles, lookAtMounts} {
+		if err := step(f); err != nil {
+			return nil, err
+		}
+	}
+	return f, nil
+}
+
+func process(pid int) report.Process {
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	if err != nil {
+		return report.Process{PID: pid, Name: err.Error()}
+	}
+	return report.Process{PID: pid, Name: strings.TrimSpace(string(name))}
+}
+
+func lookAtSelf(f *report.Facts) (err error) {
+	if f.Groups, err = os.Getgroups(); err != nil {
+		return err
+	}
+	if f.Dir, err = os.Getwd(); err != nil {
+		return err
+	}
+	if f.Status, err = colonLines("/proc/self/status"); err != nil {
+		return err
+	}
+	cgroup, err := os.ReadFile("/proc/self/cgroup")
+	f.Cgroup = strings.TrimSpace(string(cgroup))
+	return err
+}
+
+func lookAtMemory(f *report.Facts) error {
+	lines, err := colonLines("/proc/meminfo")
+	if err != nil {
+		return err
+	}
+	kib, err := strconv.ParseInt(strings.TrimSuffix(lines["MemTotal"], " kB"), 10, 64)
+	f.MemTotal = kib << 10
+	return err
+}
+
+func colonLines(path string) (map[string]string, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	found := make(map[string]string)
+	for line := range strings.Lines(string(b)) {
+		if name, value, ok := strings.Cut(line, ":"); ok {
+			found[name] = strings.TrimSpace(value)
+		}
+	}
+	return found, nil
+}
+
+func lookAtFiles(f *report.Facts) error {
+	entries, err := os.ReadDir("/")
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		f.Root = append(f.Root, e.Name())
+	}
+	return filepath.WalkDir("/dev", func(path string, d fs.DirEntry, err error) error {
+		if err == nil && d.Type()&fs.ModeDevice != 0 {
+			f.Dev = append(f.Dev, path)
+		}
+		return nil // what can't be read is not there for an app
+	})
+}
+
+func lookAtMounts(f *report.Facts) error {
+	b, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(b)) {
+		own, filesystem, _ := strings.Cut(line, " - ")
+		fields, kind := strings.Fields(own), strings.Fields(filesystem)
+		if len(fields) < 6 || len(kind) == 0 {
+			continue
+		}
+		f.Mounts = append(f.Mounts, report.Mount{Point: fields[4], Filesystem: kind[0], Options: fields[5]})
+	}
+	return nil
+}

@@ -1,0 +1,59 @@
+// Probe is the app that tests put into images: a static program that does one
+// simple thing, or says what it sees from inside a pod.
+package main
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+)
+
+// command is one thing that the probe can do.
+type command struct {
+	name, usage string
+	run         func(args []string) error
+}
+
+func commands() []command {
+	return []command{
+		{"exit", "STATUS", exit},
+		{"die", "SIGNAL-NUMBER", die},
+		{"print", "[-out TEXT] [-err TEXT] [-lines N] [-width N]", printText},
+		{"facts", "", facts},
+		{"devices", "", devices},
+		{"fill", "FILE", fill},
+		{"sleep", "[-ignore] [-status N]", sleep},
+		{"listen", "ADDRESS", listen},
+		{"connect", "ADDRESS TEXT", connect},
+		{"tty", "", tty},
+		{"echo", "", echo},
+	}
+}
+
+func main() {
+	if err := run(os.Args[1:]); err != nil {
+		fmt.Fprintln(os.Stderr, "probe:", err)
+		os.Exit(100)
+	}
+}
+
+func run(args []string) error {
+	if len(args) == 0 {
+		return usage()
+	}
+	all := commands()
+	i := slices.IndexFunc(all, func(c command) bool { return c.name == args[0] })
+	if i < 0 {
+		return usage()
+	}
+	return all[i].run(args[1:])
+}
+
+func usage() error {
+	var lines []string
+	for _, c := range commands() {
+		lines = append(lines, strings.TrimSpace("probe "+c.name+" "+c.usage))
+	}
+	return fmt.Errorf("usage:\n%s", strings.Join(lines, "\n"))
+}

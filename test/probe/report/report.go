@@ -1,0 +1,53 @@
+// Package report is what the probe tells about the place it runs in. The probe
+// prints it as JSON, the tests read it.
+package report
+
+// Facts are what an app can find out about its surroundings.
+type Facts struct {
+	Kernel   string // release, as uname(2) has it
+	Hostname string
+	CPUs     int   // that this process may run on
+	MemTotal int64 // bytes
+
+	PID    int
+	Parent Process
+	Init   Process // process 1
+
+	UID, GID int
+	Groups   []int
+	Home     string // of the user, from the environment
+	Dir      string // working directory
+	Env      []string
+
+	// Status are lines of /proc/self/status by name: the capability sets,
+	// NoNewPrivs, Seccomp.
+	Status map[string]string
+	Cgroup string   // /proc/self/cgroup
+	Root   []string // names in the root directory
+	Dev    []string // paths of device nodes below /dev
+	Mounts []Mount
+}
+
+// Process names another process.
+type Process struct {
+	PID  int
+	Name string
+}
+
+// Mount is one line of /proc/self/mountinfo.
+type Mount struct {
+	Point, Filesystem, Options string
+}
+
+// Attempt is a device that the probe tried to get at.
+type Attempt struct {
+	Name         string // driver and minor, such as "sd 0"
+	Major, Minor uint32
+	Block        bool
+	// Mknod and Open are why that failed, empty if it didn't. Open is tried
+	// only on a node that could be made.
+	Mknod, Open string
+}
+
+// Opened tells whether the device was there for the probe.
+func (a Attempt) Opened() bool { return a.Mknod == "" && a.Open == "" }
