@@ -1,0 +1,111 @@
+package tempfile_test
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"rkt/internal/image/tempfile"
+)
+
+func TestCommit(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file")
+	for _, content := range []string{"one", "two"} {
+		tmp, err := tempfile.Create(dir)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer tmp.Discard()
+		if _, err := tmp.File.WriteString(content); err != nil {
+			t.Fatal(err)
+		}
+		if err := tmp.Commit(path, "test"); err != nil {
+			t.Fatal(err)
+		}
+		tmp.Discard()
+		if b, err := os.ReadFile(path); err != nil || string(b) != content {
+			t.Errorf("%q, %v", b, err)
+		}
+	}
+	if entries, _ := os.ReadDir(dir); len(entries) != 1 {
+		t.Errorf("left: %v", entries)
+	}
+}
+
+func TestSweepSparesTheLiving(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	living, err := tempfile.CreateDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dead, err := tempfile.CreateDir(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(filepath.Join(dead.Path(), "a/b"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	if err := dead.File.Close(); err != nil { // as the end of its process would
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, "other"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := tempfile.Sweep(dir); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(dead.Path()); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the leftover is still there: %v", err)
+	}
+	if _, err := os.Stat(living.Path()); err != nil {
+		t.Errorf("a directory in use was removed: %v", err)
+	}
+	living.Discard()
+	if entries, _ := os.ReadDir(dir); len(entries) != 1 || entries[0].Name() != "other" {
+		t.Errorf("left: %v", entries)
+	}
+	if err := tempfile.Sweep(filepath.Join(dir, "missing")); err != nil {
+		t.Errorf("a missing directory: %v", err)
+	}
+}
+
+// TestCreateAgainstSweep shows that a sweeper never takes a file from its
+// maker, however close they come.
+func TestCreateAgainstSweep(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	stop := make(chan struct{})
+	var sweepers sync.WaitGroup
+	sweepers.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+				if err := tempfile.Sweep(dir); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		}
+	})
+	for range 500 {
+		tmp, err := tempfile.Create(dir)
+		if err != nil {
+			t.Error(err)
+			break
+		}
+		if err := tmp.Commit(filepath.Join(dir, "file"), "test"); err != nil {
+			t.Error(err)
+			break
+		}
+	}
+	close(stop)
+	sweepers.Wait()
+}
