@@ -40,8 +40,9 @@ type Collector struct {
 }
 
 // Collect marks pods and deletes those whose time has come. It goes on after a
-// pod that it could not deal with; that pod stays for another try.
-func (c *Collector) Collect(ctx context.Context) error {
+// pod that it could not deal with, whose error is returned; that pod stays for
+// another try.
+func (c *Collector) Collect(ctx context.Context) []error {
 	steps := []struct {
 		at   place
 		do   func(context.Context, *Pod) error
@@ -57,15 +58,15 @@ func (c *Collector) Collect(ctx context.Context) error {
 	var all []error
 	for _, step := range steps {
 		if step.mark || !c.MarkOnly {
-			all = append(all, c.each(ctx, step.at, step.do))
+			all = append(all, c.each(ctx, step.at, step.do)...)
 		}
 	}
-	return errors.Join(all...)
+	return all
 }
 
 // each does something with every pod in a place that this process can lock.
 // The others are alive, or somebody else is at it.
-func (c *Collector) each(ctx context.Context, at place, do func(context.Context, *Pod) error) error {
+func (c *Collector) each(ctx context.Context, at place, do func(context.Context, *Pod) error) []error {
 	var errs []error
 	for p, err := range c.Pods.in(at) {
 		if err == nil {
@@ -75,7 +76,7 @@ func (c *Collector) each(ctx context.Context, at place, do func(context.Context,
 			errs = append(errs, err)
 		}
 	}
-	return errors.Join(errs...)
+	return errs
 }
 
 func (c *Collector) one(ctx context.Context, p *Pod, at place, do func(context.Context, *Pod) error) error {

@@ -73,6 +73,11 @@ func collector(pods *pod.Pods, programs tree) (*pod.Collector, *[]string) {
 	}, &events
 }
 
+func collect(t *testing.T, c *pod.Collector) error {
+	t.Helper()
+	return errors.Join(c.Collect(t.Context())...)
+}
+
 func event(e pod.Event, p *pod.Pod) string { return fmt.Sprint(e, " ", p.UUID) }
 
 func wantEvents(t *testing.T, got *[]string, want ...string) {
@@ -96,14 +101,14 @@ func TestCollect(t *testing.T) {
 	c, events := collector(pods, programs)
 	c.GracePeriod = time.Hour
 
-	if err := c.Collect(t.Context()); err != nil {
+	if err := collect(t, c); err != nil {
 		t.Fatal(err)
 	}
 	wantEvents(t, events, event(pod.MovedExited, exited), event(pod.MovedAborted, aborted), event(pod.InGrace, exited))
 	wantState(t, get(t, pods, exited.UUID), pod.ExitedGarbage)
 
 	c.Now = func() time.Time { return time.Now().Add(2 * time.Hour) }
-	if err := c.Collect(t.Context()); err != nil {
+	if err := collect(t, c); err != nil {
 		t.Fatal(err)
 	}
 	wantEvents(t, events, event(pod.Removing, exited))
@@ -123,7 +128,7 @@ func TestCollectMarksOnly(t *testing.T) {
 	exited := ended(t, pods, programs)
 	c, events := collector(pods, programs)
 	c.MarkOnly = true
-	if err := c.Collect(t.Context()); err != nil {
+	if err := collect(t, c); err != nil {
 		t.Fatal(err)
 	}
 	wantEvents(t, events, event(pod.MovedExited, exited))
@@ -138,7 +143,7 @@ func TestCollectTriesAgain(t *testing.T) {
 	c, _ := collector(pods, programs)
 	var stderr bytes.Buffer
 	c.Call.Stderr = &stderr
-	err := c.Collect(t.Context())
+	err := collect(t, c)
 	if err == nil || !strings.Contains(err.Error(), "exit status 3") || stderr.String() != "why\n" {
 		t.Errorf("failing gc entry point: %v, stderr %q", err, &stderr)
 	}
@@ -148,7 +153,7 @@ func TestCollectTriesAgain(t *testing.T) {
 		t.Errorf("the manifest is gone: %v", err)
 	}
 	programs.add(t, "gc", "")
-	if err := c.Collect(t.Context()); err != nil {
+	if err := collect(t, c); err != nil {
 		t.Error(err)
 	}
 	wantNoPods(t, data)
@@ -177,7 +182,7 @@ func TestCollectWithoutStage1(t *testing.T) {
 			exited := ended(t, pods, programs)
 			breakIt(t, data, exited, programs)
 			c, events := collector(pods, programs)
-			if err := c.Collect(t.Context()); err != nil {
+			if err := collect(t, c); err != nil {
 				t.Error(err)
 			}
 			wantEvents(t, events, event(pod.MovedExited, exited), event(pod.Removing, exited), event(pod.NoStage1, exited))
@@ -204,7 +209,7 @@ func TestCollectStopsAtMounts(t *testing.T) {
 	unmount := func() { _ = unix.Unmount(moved+"/stage1/mnt", unix.MNT_DETACH) }
 	t.Cleanup(unmount)
 	c, _ := collector(pods, programs)
-	if err := c.Collect(t.Context()); !errors.Is(err, linux.ErrMountPoint) {
+	if err := collect(t, c); !errors.Is(err, linux.ErrMountPoint) {
 		t.Errorf("collect across a mount: %v", err)
 	}
 	for _, path := range []string{outside + "/kept", moved + "/pod"} {
@@ -213,7 +218,7 @@ func TestCollectStopsAtMounts(t *testing.T) {
 		}
 	}
 	unmount()
-	if err := c.Collect(t.Context()); err != nil {
+	if err := collect(t, c); err != nil {
 		t.Error(err)
 	}
 	wantNoPods(t, data)
@@ -270,7 +275,7 @@ func TestManyAtOnce(t *testing.T) {
 		go func() {
 			c, _ := collector(pods, programs)
 			for ctx.Err() == nil {
-				if err := c.Collect(t.Context()); err != nil {
+				if err := collect(t, c); err != nil {
 					done <- err
 					return
 				}
@@ -309,7 +314,7 @@ func TestManyAtOnce(t *testing.T) {
 		}
 	}
 	c, _ := collector(pods, programs)
-	if err := c.Collect(t.Context()); err != nil {
+	if err := collect(t, c); err != nil {
 		t.Error(err)
 	}
 	wantNoPods(t, data)

@@ -1,13 +1,12 @@
 package pod
 
 import (
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 
-	"rkt/internal/linux"
+	"rkt/internal/image/tempfile"
 )
 
 // readBounded reads a whole file that may not be longer than limit.
@@ -27,24 +26,18 @@ func readBounded(open func(string) (*os.File, error), path string, limit int64) 
 	return data, nil
 }
 
-// replaceFile writes a file durably under a temporary name and renames it.
-func replaceFile(path string, data []byte, mode os.FileMode) (err error) {
-	f, err := os.CreateTemp(filepath.Dir(path), ".rkt-*")
+// replaceFile writes a file that is seen whole or not at all.
+func replaceFile(path string, data []byte, mode os.FileMode) error {
+	temp, err := tempfile.Create(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
-	defer func() {
-		if err != nil {
-			_ = os.Remove(f.Name())
-		}
-	}()
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(mode), f.Sync(), f.Close())
-	if err != nil {
+	defer temp.Discard()
+	if _, err := temp.File.Write(data); err != nil {
 		return err
 	}
-	if err := os.Rename(f.Name(), path); err != nil {
+	if err := temp.File.Chmod(mode); err != nil {
 		return err
 	}
-	return linux.SyncDir(filepath.Dir(path))
+	return temp.Commit(path, "pod.uuid-file")
 }

@@ -2,6 +2,7 @@ package pod
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -47,26 +48,33 @@ type Info struct {
 }
 
 // Info reads the pod's files. Those that are not there yet leave their fields
-// empty.
+// empty. With an error other than ErrGone comes what could be read.
 func (p *Pod) Info() (*Info, error) {
 	state, err := p.State()
 	if err != nil {
 		return nil, err
 	}
 	info := &Info{UUID: p.UUID, State: state}
+	if err := p.readInfo(info); err != nil {
+		return info, fmt.Errorf("pod %q: %w", p.UUID, err)
+	}
+	return info, nil
+}
+
+func (p *Pod) readInfo(info *Info) (err error) {
 	if info.Created, err = p.modTime(createdFile); err != nil {
-		return nil, err
+		return err
 	}
 	if info.Started, err = p.modTime(stage1.PidFile); err != nil {
-		return nil, err
+		return err
 	}
 	if info.Pid, err = p.readNumber(stage1.PidFile); err != nil {
-		return nil, err
+		return err
 	}
 	if info.Isolation, err = p.readWord(stage1.IsolationFile); err != nil {
-		return nil, err
+		return err
 	}
-	return info, p.readApps(info)
+	return p.readApps(info)
 }
 
 // readApps fills in what the manifests say.

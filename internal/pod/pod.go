@@ -34,8 +34,6 @@ var (
 	ErrPreparing = errors.New("is currently being prepared")
 	// ErrDeleting says that somebody else is already deleting the pod.
 	ErrDeleting = errors.New("is currently being deleted")
-	// ErrNotRunning says that a pod does not run although it has not ended.
-	ErrNotRunning = errors.New("is not running")
 	// ErrNoStage1 says that the stage1 image a pod ran in is gone.
 	ErrNoStage1 = errors.New("the pod's stage1 is gone")
 )

@@ -130,8 +130,9 @@ func setFlag(words []string, flags *pflag.FlagSet) (took int, err error) {
 	}
 	err = flag.Value.Set(value)
 	flag.Changed = true
-	if _, own := flag.Value.(*appValue); err != nil && !own {
-		err = fmt.Errorf("invalid value %q for --%s: %w", value, flag.Name, err)
+	_, own := flag.Value.(*appValue)
+	if err != nil && !own && !strings.HasPrefix(err.Error(), "--"+flag.Name) {
+		err = fmt.Errorf("invalid argument %q for \"--%s\" flag: %w", value, flag.Name, err)
 	}
 	return took, err
 }

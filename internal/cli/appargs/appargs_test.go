@@ -112,7 +112,7 @@ func TestParseRefuses(t *testing.T) {
 		"a --nope=1":                            "unknown flag: --nope",
 		"a -x":                                  "unknown flag: -x",
 		"a -exec=/x":                            "unknown flag: -exec",
-		"a --debug=maybe":                       `invalid value "maybe" for --debug: strconv.ParseBool: parsing "maybe": invalid syntax`,
+		"a --debug=maybe":                       `invalid argument "maybe" for "--debug" flag: strconv.ParseBool: parsing "maybe": invalid syntax`,
 		"a --readonly-rootfs=maybe":             "--readonly-rootfs must be set with a boolean",
 		"a --name=Bad_Name":                     `--name: AC name "Bad_Name" has the invalid character 'B'`,
 		"a --working-dir=w":                     `--working-dir "w" must be an absolute path`,

@@ -25,6 +25,8 @@ type App struct {
 	Args  *appargs.App
 	ID    string // of the image
 	Image *appc.ImageManifest
+	// ImageJSON is the image's manifest as it was stored.
+	ImageJSON []byte
 }
 
 // Options are what holds for all apps.

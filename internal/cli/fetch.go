@@ -1,0 +1,145 @@
+package cli
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"rkt/internal/cli/appargs"
+	"rkt/internal/image"
+	"rkt/internal/image/fetch"
+	"rkt/internal/image/store"
+	"rkt/internal/image/trust"
+	"rkt/internal/version"
+)
+
+// fetchedID is how much of an image's id fetch prints: 32 hex digits.
+const fetchedID = len("sha512-") + 32
+
+// pullFlags say when to fetch an image that the store has.
+type pullFlags struct {
+	policy             pullPolicy
+	storeOnly, noStore bool
+}
+
+func (f *pullFlags) add(flags *pflag.FlagSet, policy fetch.PullPolicy) {
+	f.policy = pullPolicy(policy)
+	flags.Var(&f.policy, "pull-policy", "when to fetch an image that is in the store: new, never, update")
+	flags.BoolVar(&f.storeOnly, "store-only", false, "the same as --pull-policy=never")
+	flags.BoolVar(&f.noStore, "no-store", false, "the same as --pull-policy=update")
+}
+
+// effective returns the policy that the flags together mean.
+func (f *pullFlags) effective() (fetch.PullPolicy, error) {
+	switch {
+	case f.storeOnly && f.noStore:
+		return "", errors.New("both --store-only and --no-store specified")
+	case f.storeOnly:
+		return fetch.PullNever, nil
+	case f.noStore:
+		return fetch.PullUpdate, nil
+	}
+	return fetch.PullPolicy(f.policy), nil
+}
+
+type pullPolicy fetch.PullPolicy
+
+func (p *pullPolicy) String() string { return string(*p) }
+func (p *pullPolicy) Type() string   { return "string" }
+
+func (p *pullPolicy) Set(value string) error {
+	switch fetch.PullPolicy(value) {
+	case fetch.PullNew, fetch.PullNever, fetch.PullUpdate:
+		*p = pullPolicy(value)
+		return nil
+	}
+	return errors.New("must be new, never or update")
+}
+
+func (p *program) newFetch() *cobra.Command {
+	parser := &appargs.Parser{NoArgs: true}
+	var pull pullFlags
+	var full bool
+	cmd := &cobra.Command{
+		Use:                "fetch [--pull-policy=POLICY] [--full] IMAGE [--signature=FILE]…",
+		Short:              "Fetch images and store them",
+		DisableFlagParsing: true, // the flags after an image are about it
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := parseApps(cmd, parser, args); err != nil {
+				return err
+			}
+			return p.fetch(cmd, parser.Apps, &pull, full)
+		},
+	}
+	parser.AddSignatureFlag(cmd.Flags())
+	pull.add(cmd.Flags(), fetch.PullUpdate)
+	cmd.Flags().BoolVar(&full, "full", false, "print the whole image id")
+	return cmd
+}
+
+// parseApps parses a command line with images and flags about them.
+func parseApps(cmd *cobra.Command, parser *appargs.Parser, args []string) error {
+	cmd.InheritedFlags() // merges the global flags into the command's own
+	if err := parser.Parse(args, cmd.Flags()); err != nil {
+		return usage(cmd, fmt.Errorf("error parsing app image arguments: %w", detail(err)))
+	}
+	if help, err := cmd.Flags().GetBool("help"); err != nil || help {
+		return errors.Join(err, pflag.ErrHelp)
+	}
+	return nil
+}
+
+func (p *program) fetch(cmd *cobra.Command, apps []*appargs.App, pull *pullFlags, full bool) error {
+	policy, err := pull.effective()
+	if err != nil {
+		return usage(cmd, err)
+	}
+	if len(apps) == 0 {
+		return usage(cmd, errors.New("must provide at least one image"))
+	}
+	images, err := p.openStore()
+	if err != nil {
+		return err
+	}
+	defer images.Close()
+	fetcher := p.fetcher(images, policy)
+	for _, app := range apps {
+		ref, err := image.ParseReference(app.Image)
+		if err == nil && ref.Kind == image.KindHash {
+			err = errors.New("an image ID names what is in the store already")
+		}
+		if err != nil {
+			return fmt.Errorf("image %q: %w", app.Image, detail(err))
+		}
+		id, err := fetcher.Fetch(cmd.Context(), ref, fetch.Options{SignaturePath: app.Signature})
+		if err != nil {
+			return fmt.Errorf("image %q: %w", app.Image, detail(err))
+		}
+		if !full {
+			id = id[:min(len(id), fetchedID)]
+		}
+		fmt.Fprintln(p.stdout, id)
+	}
+	return nil
+}
+
+// fetcher returns one that obeys the global flags.
+func (p *program) fetcher(images *store.Store, policy fetch.PullPolicy) *fetch.Fetcher {
+	insecure := &p.global.insecure
+	return &fetch.Fetcher{
+		Store: images,
+		Keys:  p.keys(),
+		Insecure: fetch.Insecure{
+			Image: insecure.has(insecureImage), TLS: insecure.has(insecureTLS), HTTP: insecure.has(insecureHTTP),
+		},
+		Policy:   policy,
+		Version:  version.Version,
+		Reporter: p.progress(),
+	}
+}
+
+func (p *program) keys() *trust.Keystore {
+	return trust.Open(string(p.global.systemConfig), string(p.global.localConfig))
+}

@@ -1,0 +1,64 @@
+package cli
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"rkt/internal/pod"
+)
+
+func (p *program) newGC() *cobra.Command {
+	c := &pod.Collector{}
+	cmd := &cobra.Command{
+		Use:   "gc [--grace-period=DURATION] [--expire-prepared=DURATION] [--mark-only]",
+		Short: "Delete pods that are no longer used",
+		Args:  noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := requireRoot(); err != nil {
+				return err
+			}
+			p.complete(cmd, c)
+			return p.collect(cmd, c)
+		},
+	}
+	cmd.Flags().DurationVar(&c.GracePeriod, "grace-period", 30*time.Minute, "how long to keep pods that have exited")
+	cmd.Flags().DurationVar(&c.ExpirePrepared, "expire-prepared", 24*time.Hour, "how long to keep prepared pods that were never run")
+	cmd.Flags().BoolVar(&c.MarkOnly, "mark-only", false, "mark pods for deletion, but delete none")
+	return cmd
+}
+
+func (p *program) collect(cmd *cobra.Command, c *pod.Collector) error {
+	failed := 0
+	for _, err := range c.Collect(cmd.Context()) {
+		p.messages(cmd).err(detail(err))
+		failed++
+	}
+	if failed > 0 {
+		return fmt.Errorf("failed to collect %d pod(s)", failed)
+	}
+	return nil
+}
+
+// complete gives a collector what it shares with those of other commands.
+func (p *program) complete(cmd *cobra.Command, c *pod.Collector) {
+	m := p.messages(cmd)
+	c.Pods, c.Call, c.Now = p.pods(), p.stage1Call(), p.now
+	c.Notify = func(event pod.Event, uuid string) {
+		switch event {
+		case pod.MovedExited:
+			m.printf("moving pod %q to garbage", uuid)
+		case pod.MovedAborted:
+			m.printf("moving failed prepare %q to garbage", uuid)
+		case pod.MovedPrepared:
+			m.printf("moving expired prepared pod %q to garbage", uuid)
+		case pod.Removing:
+			fmt.Fprintf(p.stdout, "Garbage collecting pod %q\n", uuid)
+		case pod.InGrace:
+			m.printf("pod %q not removed: still within grace period (%v)", uuid, c.GracePeriod)
+		case pod.NoStage1:
+			m.printf("the stage1 that pod %q ran in is gone, so only the pod's files are removed", uuid)
+		}
+	}
+}

@@ -1,0 +1,164 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"rkt/internal/cli/appargs"
+	"rkt/internal/cli/podmanifest"
+	"rkt/internal/errhint"
+	"rkt/internal/image"
+	"rkt/internal/image/fetch"
+	"rkt/internal/image/store"
+	"rkt/internal/version"
+)
+
+// run is what the flags of the command say about the pod.
+type run struct {
+	parser      appargs.Parser
+	pull        pullFlags
+	stage1      stage1Choice
+	net         netFlag
+	environment environmentFlags
+	hostname    string
+	uuidFile    string
+	interactive bool
+}
+
+func (p *program) newRun() *cobra.Command {
+	r := &run{net: netNone}
+	cmd := &cobra.Command{
+		Use:   "run [flags] IMAGE [image flags] [-- ARG… [---]] [IMAGE …]",
+		Short: "Run one or more images in a pod",
+		Long: `Fetches what is missing, makes a pod of the images and runs it. Flags after
+an image that say "preceding image" are about that image, words between -- and
+--- are appended to what it executes. The exit status is that of the app.`,
+		DisableFlagParsing: true, // it depends on where a flag stands
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := parseApps(cmd, &r.parser, args); err != nil {
+				return err
+			}
+			if err := requireRoot(); err != nil {
+				return err
+			}
+			return p.run(cmd, r)
+		},
+	}
+	r.add(cmd.Flags())
+	return cmd
+}
+
+func (r *run) add(flags *pflag.FlagSet) {
+	r.parser.AddFlags(flags)
+	r.pull.add(flags, fetch.PullNew)
+	r.stage1.add(flags)
+	r.environment.add(flags)
+	flags.Var(&r.net, "net", "networks of the pod, so far only none")
+	flags.Lookup("net").NoOptDefVal = "default"
+	flags.StringVar(&r.hostname, "hostname", "", "host name of the pod; rkt-UUID if empty")
+	flags.StringVar(&r.uuidFile, "uuid-file-save", "", "write the pod's UUID to this file")
+	flags.BoolVar(&r.interactive, "interactive", false, "attach the terminal to the pod's only app")
+	addUnsupported(flags, "dns", "dns-domain", "dns-opt", "dns-search", "hosts-entry", "ipc", "mds-register", "mount",
+		"no-overlay", "pod-manifest", "port", "private-users", "seccomp", "stderr", "stdin", "stdout", "volume")
+}
+
+// netNone is the only network so far.
+const netNone = "none"
+
+// netFlag lists networks.
+type netFlag string
+
+func (n *netFlag) String() string { return string(*n) }
+func (n *netFlag) Type() string   { return "string" }
+
+func (n *netFlag) Set(value string) error {
+	if value != netNone {
+		return errhint.With(fmt.Errorf("--net=%s is not supported yet: pods have no networks", value),
+			"use --net=none; the apps of a pod reach each other on localhost")
+	}
+	return nil
+}
+
+// maxHostname is how long Linux lets a host name be.
+const maxHostname = 64
+
+func (r *run) check() error {
+	switch {
+	case r.interactive && len(r.parser.Apps) > 1:
+		return errors.New("interactive option only supports one image")
+	case len(r.parser.Apps) == 0:
+		return errors.New("must provide at least one image or specify the pod manifest")
+	case len(r.hostname) > maxHostname || strings.ContainsFunc(r.hostname, notInHostname):
+		return fmt.Errorf("--hostname %q: must be at most %d letters, digits, dashes and dots", r.hostname, maxHostname)
+	}
+	return nil
+}
+
+func notInHostname(c rune) bool {
+	return (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '-' && c != '.'
+}
+
+// run becomes the pod's supervisor, or fails and leaves no pod.
+func (p *program) run(cmd *cobra.Command, r *run) error {
+	policy, err := r.pull.effective()
+	if err == nil {
+		err = r.check()
+	}
+	if err != nil {
+		return usage(cmd, err)
+	}
+	variables, err := r.environment.read()
+	if err != nil {
+		return err
+	}
+	images, err := p.openStore()
+	if err != nil {
+		return err
+	}
+	defer images.Close()
+	stage1, err := p.stage1(cmd.Context(), &r.stage1, images)
+	if err != nil {
+		return err
+	}
+	apps, err := p.fetchApps(cmd.Context(), r.parser.Apps, p.fetcher(images, policy))
+	if err != nil {
+		return err
+	}
+	variables.Version, variables.UID, variables.GID = version.Version, os.Getuid(), os.Getgid()
+	manifest, err := podmanifest.Build(apps, *variables)
+	if err != nil {
+		return detail(err)
+	}
+	return p.start(cmd, &preparation{run: r, pods: p.pods(), images: images, stage1: stage1, apps: apps, manifest: manifest})
+}
+
+// fetchApps makes sure that all images are in the store.
+func (p *program) fetchApps(ctx context.Context, args []*appargs.App, fetcher *fetch.Fetcher) ([]podmanifest.App, error) {
+	var apps []podmanifest.App
+	for _, app := range args {
+		stored, err := fetchApp(ctx, app, fetcher)
+		if err != nil {
+			return nil, fmt.Errorf("image %q: %w", app.Image, detail(err))
+		}
+		apps = append(apps, podmanifest.App{Args: app, ID: stored.ID, Image: stored.Manifest, ImageJSON: stored.ManifestJSON})
+	}
+	return apps, nil
+}
+
+func fetchApp(ctx context.Context, app *appargs.App, fetcher *fetch.Fetcher) (*store.Image, error) {
+	ref, err := image.ParseReference(app.Image)
+	if err != nil {
+		return nil, err
+	}
+	id, err := fetcher.Fetch(ctx, ref, fetch.Options{SignaturePath: app.Signature})
+	if err != nil {
+		return nil, err
+	}
+	return fetcher.Store.Get(id)
+}
