@@ -1,0 +1,97 @@
+//go:build linux
+
+// Package agent is the guest's side of the guest protocol: the one program of
+// ours inside a pod's machine. It mounts apps' roots, has systemd start the
+// apps, and carries their input and output.
+//
+// It trusts the host, which is the only one that can reach it, and nothing
+// that comes out of an image.
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"sync"
+
+	"rkt/internal/guest/approot"
+	"rkt/internal/guest/systemd"
+)
+
+// Transport brings sessions with the host.
+type Transport interface {
+	// Accept waits for the next session, and returns its control and data
+	// streams. The streams of the one before have been closed.
+	Accept(ctx context.Context) (control, data io.ReadWriteCloser, err error)
+}
+
+// Options is what the agent finds in its machine.
+type Options struct {
+	Systemd string       // systemd's private socket
+	Dirs    approot.Dirs // where apps' roots are made
+	End     func() error // ends the machine at once; returns only on failure
+	Log     io.Writer    // what happens, if the host asks for it
+}
+
+// Agent runs one machine's apps.
+type Agent struct {
+	opts    Options
+	systemd *systemd.Manager
+	events  *events
+
+	mu       sync.Mutex // guards what follows
+	debug    bool
+	builder  *approot.Builder
+	apps     map[string]*app
+	starting sync.WaitGroup
+	closing  bool
+}
+
+// errEnded is why Run returns when it could not end the machine.
+var errEnded = errors.New("the machine should have ended")
+
+// Run serves one session after the other until a pod was configured in one:
+// when that is over, so is the machine. It returns only on failure, which must
+// end the machine as well.
+func Run(ctx context.Context, transport Transport, opts Options) error {
+	// Before the first call is answered: all of them need it.
+	manager, err := systemd.Connect(opts.Systemd)
+	if err != nil {
+		return err
+	}
+	defer manager.Close()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	go func() {
+		<-manager.Disconnected()
+		cancel(systemd.ErrDisconnected)
+	}()
+	a := &Agent{opts: opts, systemd: manager, events: newEvents(), apps: map[string]*app{}}
+	for {
+		control, data, err := transport.Accept(ctx)
+		if err != nil {
+			return fmt.Errorf("wait for the host: %w", err)
+		}
+		err = serve(ctx, a, control, data)
+		if a.configured() || ctx.Err() != nil {
+			return errors.Join(fmt.Errorf("session is over: %w", err), opts.End(), errEnded)
+		}
+	}
+}
+
+// configured reports whether the machine has become a pod.
+func (a *Agent) configured() bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.builder != nil
+}
+
+// logf writes what happens, if the host asked for it.
+func (a *Agent) logf(format string, args ...any) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.debug {
+		fmt.Fprintf(a.opts.Log, "agent: "+format+"\n", args...)
+	}
+}

@@ -1,0 +1,249 @@
+//go:build linux
+
+package agent
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"time"
+
+	"rkt/internal/guest/approot"
+	"rkt/internal/guest/guestproto"
+	"rkt/internal/guest/systemd"
+)
+
+// leftoverGrace is how long an app's other processes may take to end when its
+// main process has.
+const leftoverGrace = 10 * time.Second
+
+// sigkill is the number of SIGKILL.
+const sigkill = 9
+
+// app is an app that has a root, and runs or has run.
+type app struct {
+	name    string
+	manager *systemd.Manager
+	root    *approot.Root
+	stdio   *stdio
+	service *systemd.Service
+	gone    chan struct{} // closed when its end is an event
+}
+
+// failure is why an app did not start, when nothing else is wrong.
+type failure struct {
+	kind guestproto.StartFailure_Kind
+	err  error
+}
+
+// classify says what kind of failure an error is.
+func classify(err error) *failure {
+	var start *systemd.StartError
+	kind := guestproto.StartFailure_KIND_SETUP
+	switch {
+	case errors.Is(err, approot.ErrUser):
+		kind = guestproto.StartFailure_KIND_USER
+	case errors.Is(err, approot.ErrGroup):
+		kind = guestproto.StartFailure_KIND_GROUP
+	case errors.Is(err, errEmptyExec):
+		kind = guestproto.StartFailure_KIND_EMPTY_EXEC
+	case errors.Is(err, approot.ErrBinary):
+		kind = guestproto.StartFailure_KIND_NO_BINARY
+	case errors.Is(err, approot.ErrImage), errors.Is(err, errDisk):
+		kind = guestproto.StartFailure_KIND_DISK
+	case errors.As(err, &start) && start.Step == "EXEC":
+		kind = guestproto.StartFailure_KIND_NO_BINARY
+	}
+	return &failure{kind, err}
+}
+
+var (
+	errDisk      = errors.New("disk")
+	errEmptyExec = errors.New(`app has an empty "exec"`)
+)
+
+// StartApp starts an app.
+func (s *session) StartApp(ctx context.Context, req *guestproto.StartAppRequest) (*guestproto.StartAppResponse, error) {
+	channels, err := s.channels()
+	if err != nil {
+		return nil, err
+	}
+	// The host has its ends open by now, and closes them if this fails.
+	io, err := openStdio(channels, req)
+	if err != nil {
+		return nil, err
+	}
+	a, err := s.agent.start(ctx, req, io)
+	if err != nil {
+		io.abandon()
+		f := classify(err)
+		s.agent.logf("app %s: %v", req.Name, err)
+		return &guestproto.StartAppResponse{Failure: &guestproto.StartFailure{Kind: f.kind, Message: f.err.Error()}}, nil
+	}
+	return &guestproto.StartAppResponse{Pid: int32(a.service.PID())}, nil
+}
+
+// start makes an app's root and starts it in there.
+func (a *Agent) start(ctx context.Context, req *guestproto.StartAppRequest, io *stdio) (*app, error) {
+	app := &app{name: req.Name, manager: a.systemd, stdio: io, gone: make(chan struct{})}
+	builder, err := a.reserve(app)
+	if err != nil {
+		return nil, err
+	}
+	defer a.starting.Done()
+	if err := app.launch(ctx, builder, req); err != nil {
+		a.mu.Lock()
+		delete(a.apps, app.name)
+		a.mu.Unlock()
+		return nil, err
+	}
+	a.logf("app %s is process %d", app.name, app.service.PID())
+	go func() {
+		a.events.add(app.wait())
+		close(app.gone)
+	}()
+	return app, nil
+}
+
+// validName is what an app may be called: one element of a path and of a
+// unit's name. It is what ACName allows.
+func validName(name string) bool {
+	const maxName = 128
+	return len(name) <= maxName && regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`).MatchString(name)
+}
+
+// reserve registers an app that is to be started.
+func (a *Agent) reserve(app *app) (*approot.Builder, error) {
+	if !validName(app.name) {
+		return nil, fmt.Errorf("%q can't be the name of an app", app.name)
+	}
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	switch {
+	case a.builder == nil:
+		return nil, errors.New("the machine is not configured")
+	case a.closing:
+		return nil, errors.New("the machine is being shut down")
+	case a.apps[app.name] != nil:
+		return nil, errors.New("there is an app of that name")
+	case len(a.apps) == guestproto.MaxApps:
+		return nil, fmt.Errorf("there are %d apps already", guestproto.MaxApps)
+	}
+	a.apps[app.name] = app
+	a.starting.Add(1)
+	return a.builder, nil
+}
+
+// running returns an app that was started and has not ended.
+func (a *Agent) running(name string) (*app, error) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	app := a.apps[name]
+	if app == nil || app.service == nil {
+		return nil, errNoApp(name)
+	}
+	select {
+	case <-app.gone:
+		return nil, errNoApp(name)
+	default:
+		return app, nil
+	}
+}
+
+// launch does what start is for. On an error nothing is left of the app.
+func (a *app) launch(ctx context.Context, builder *approot.Builder, req *guestproto.StartAppRequest) error {
+	image, err := filesystem(ctx, req.Disk)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errDisk, err)
+	}
+	root, err := builder.Build(approot.Spec{
+		Name:         a.name,
+		Image:        image,
+		ReadOnly:     req.ReadOnlyRoot,
+		ProtectPaths: req.Confinement.GetProtectPaths(),
+	})
+	if err != nil {
+		return err
+	}
+	service, err := a.exec(ctx, root, req)
+	if err != nil {
+		return errors.Join(err, root.Unmount())
+	}
+	a.root, a.service = root, service
+	a.stdio.run()
+	return nil
+}
+
+// exec starts the app's program in its root.
+func (a *app) exec(ctx context.Context, root *approot.Root, req *guestproto.StartAppRequest) (*systemd.Service, error) {
+	u := unit{req: req, root: root.Path}
+	if err := u.resolve(root.Root); err != nil {
+		return nil, err
+	}
+	if err := a.stdio.prepare(u.uid, root.Path); err != nil {
+		return nil, fmt.Errorf("prepare stdio: %w", err)
+	}
+	// The app has its copies, or never will.
+	defer a.stdio.closeTheirs()
+	properties, err := u.properties(a.stdio)
+	if err != nil {
+		return nil, err
+	}
+	service, err := a.manager.Start(ctx, "app-"+a.name+".service", properties)
+	var start *systemd.StartError
+	if errors.As(err, &start) && start.Step == "EXEC" {
+		return nil, errors.Join(err, approot.ExplainExec(root.Root, u.binary))
+	}
+	return service, err
+}
+
+// wait returns how the app ended when all its processes have.
+func (a *app) wait() *guestproto.Exit {
+	<-a.service.Exited()
+	select {
+	case <-a.service.Dead():
+	case <-time.After(leftoverGrace):
+		a.kill()
+		<-a.service.Dead()
+	}
+	a.stdio.finish()
+	status := a.service.Status()
+	return &guestproto.Exit{
+		App:       a.name,
+		Code:      status.Code,
+		Signal:    status.Signal,
+		CoreDump:  status.CoreDump,
+		OomKilled: status.Result == "oom-kill",
+	}
+}
+
+// stop asks the app to end, makes it end after timeout, and waits for that.
+func (a *app) stop(ctx context.Context, timeout time.Duration) error {
+	if err := a.manager.Stop(ctx, a.service); err != nil && !errors.Is(err, systemd.ErrGone) {
+		return fmt.Errorf("stop app %s: %w", a.name, err)
+	}
+	timer := time.NewTimer(timeout)
+	defer timer.Stop()
+	select {
+	case <-a.gone:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+	}
+	a.kill()
+	select {
+	case <-a.gone:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// kill ends all the app's processes. That there are none any more is as well.
+func (a *app) kill() {
+	ctx, cancel := context.WithTimeout(context.Background(), leftoverGrace)
+	defer cancel()
+	_ = a.manager.Kill(ctx, a.service, systemd.All, sigkill)
+}

@@ -1,0 +1,169 @@
+//go:build linux
+
+package agent
+
+import (
+	"bytes"
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sys/unix"
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"rkt/internal/guest/approot"
+	"rkt/internal/guest/guestproto"
+	"rkt/internal/linux"
+)
+
+// Configure makes the machine a pod's.
+func (s *session) Configure(ctx context.Context, req *guestproto.ConfigureRequest) (*guestproto.ConfigureResponse, error) {
+	a := s.agent
+	if a.configured() {
+		return nil, status.Error(codes.FailedPrecondition, "the machine is configured already")
+	}
+	// Randomness first: what comes later may use it.
+	steps := []struct {
+		what string
+		do   func() error
+	}{
+		{"add entropy", func() error { return linux.AddEntropy(req.Entropy) }},
+		{"set clock", func() error { return setClock(req.TimeUnixNano) }},
+		{"set host name", func() error { return unix.Sethostname([]byte(req.Hostname)) }},
+		{"set machine-id", func() error { return setMachineID(req.MachineId, a.opts.Dirs.State) }},
+		{"bring up loopback", loopbackUp},
+		{"mount scratch", func() error { return mountScratch(ctx, req.Scratch, a.opts.Dirs.Scratch) }},
+	}
+	for _, step := range steps {
+		if err := step.do(); err != nil {
+			return nil, fmt.Errorf("%s: %w", step.what, err)
+		}
+	}
+	builder, err := approot.New(a.opts.Dirs, hosts(req.Hostname))
+	if err != nil {
+		return nil, fmt.Errorf("prepare for apps: %w", err)
+	}
+	a.mu.Lock()
+	a.builder, a.debug = builder, req.Debug
+	a.mu.Unlock()
+	a.logf("configured as %s", req.Hostname)
+	return &guestproto.ConfigureResponse{}, nil
+}
+
+func hosts(hostname string) string {
+	return "127.0.0.1\tlocalhost " + hostname + "\n::1\tlocalhost " + hostname + "\n"
+}
+
+func setClock(unixNano int64) error {
+	t := unix.NsecToTimespec(unixNano)
+	return os.NewSyscallError("clock_settime", unix.ClockSettime(unix.CLOCK_REALTIME, &t))
+}
+
+// setMachineID covers the machine-id of the root, which is the same for all
+// machines and can't be written.
+func setMachineID(id, dir string) error {
+	if b, err := hex.DecodeString(id); err != nil || len(b) != 16 {
+		return errors.New("not 32 hexadecimal digits")
+	}
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return err
+	}
+	name := filepath.Join(dir, "machine-id")
+	if err := os.WriteFile(name, []byte(id+"\n"), 0o444); err != nil {
+		return err
+	}
+	source, err := os.Open(name)
+	if err != nil {
+		return err
+	}
+	defer source.Close()
+	target, err := os.Open("/etc/machine-id")
+	if err != nil {
+		return err
+	}
+	defer target.Close()
+	mount, err := linux.Bind(source, linux.ReadOnly)
+	if err != nil {
+		return err
+	}
+	defer mount.Close()
+	return linux.Attach(mount, target)
+}
+
+// loopbackUp makes sure of what systemd has done by itself already.
+func loopbackUp() error {
+	const flags = "/sys/class/net/lo/flags"
+	b, err := os.ReadFile(flags)
+	if err != nil {
+		return err
+	}
+	now, err := strconv.ParseUint(string(bytes.TrimSpace(b)), 0, 32)
+	if err != nil || now&unix.IFF_UP != 0 {
+		return err
+	}
+	return os.WriteFile(flags, []byte("0x"+strconv.FormatUint(now|unix.IFF_UP, 16)), 0)
+}
+
+// mountScratch mounts what takes apps' writes. No app can reach the place.
+func mountScratch(ctx context.Context, d *guestproto.Disk, at string) error {
+	fs := linux.Filesystem{Type: "tmpfs", Source: "scratch", Options: []string{"mode=700"}}
+	if d != nil {
+		var err error
+		if fs, err = filesystem(ctx, d); err != nil {
+			return err
+		}
+	}
+	fs.Attrs |= linux.NoDev
+	if err := os.MkdirAll(at, 0o700); err != nil {
+		return err
+	}
+	target, err := os.Open(at)
+	if err != nil {
+		return err
+	}
+	defer target.Close()
+	mount, err := fs.Mount()
+	if err != nil {
+		return err
+	}
+	defer mount.Close()
+	return linux.Attach(mount, target)
+}
+
+// filesystem waits for a disk and says how to mount it.
+func filesystem(ctx context.Context, d *guestproto.Disk) (linux.Filesystem, error) {
+	fs := linux.Filesystem{Type: d.Filesystem}
+	switch d.Filesystem {
+	case "ext4":
+		if d.ReadOnly {
+			fs.Options = []string{"noload"} // a journal could not be replayed anyway
+		} else {
+			fs.Options = []string{"discard"} // the host wants its space back
+		}
+	case "erofs":
+	default:
+		return fs, fmt.Errorf("unknown file system %q", d.Filesystem)
+	}
+	if d.ReadOnly {
+		fs.Attrs = linux.ReadOnly
+	}
+	device, err := waitForDisk(ctx, d)
+	if err != nil {
+		return fs, fmt.Errorf("wait for %s: %w", describeDisk(d), err)
+	}
+	fs.Source = device
+	return fs, nil
+}
+
+func describeDisk(d *guestproto.Disk) string {
+	if d.Device != "" {
+		return strings.TrimPrefix(d.Device, "/dev/")
+	}
+	return "disk " + strconv.FormatUint(uint64(d.Lun), 10)
+}
