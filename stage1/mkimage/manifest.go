@@ -2,21 +2,23 @@ package main
 
 import (
 	"encoding/json"
+	"fmt"
 	"strconv"
 
+	"rkt/internal/appc"
 	"rkt/internal/stage1"
 )
 
 const (
 	imageName = "coreos.com/rkt/stage1-kvm"
-	acVersion = "0.8.11"
 	// programName is the entry points' program inside the image.
 	programName = "stage1"
 )
 
 // entryPoint is one command of the contract and where it is in the image.
 type entryPoint struct {
-	annotation, path string
+	annotation appc.ACIdentifier
+	path       string
 }
 
 // entryPoints returns what the image can be asked to do.
@@ -28,33 +30,28 @@ func entryPoints() []entryPoint {
 	}
 }
 
-// pair is a label or an annotation.
-type pair struct {
-	Name  string `json:"name"`
-	Value string `json:"value"`
-}
-
-// imageManifest returns the image's manifest.
+// imageManifest returns the image's manifest, as rkt would accept it.
 func imageManifest(a arch, version string) ([]byte, error) {
-	annotations := make([]pair, 0, 5)
+	m := appc.ImageManifest{
+		ACKind:    appc.ImageManifestKind,
+		ACVersion: appc.SpecVersion,
+		Name:      imageName,
+		Labels: appc.Labels{
+			{Name: "version", Value: version}, {Name: "os", Value: "linux"}, {Name: "arch", Value: a.label},
+		},
+	}
 	for _, e := range entryPoints() {
-		annotations = append(annotations, pair{e.annotation, e.path})
+		m.Annotations = append(m.Annotations, appc.Annotation{Name: e.annotation, Value: e.path})
 	}
-	annotations = append(annotations,
-		pair{stage1.AnnotationInterfaceVersion, strconv.Itoa(stage1.InterfaceVersion)},
-		pair{stage1.AnnotationAppFormat, stage1.AppFormatDisk})
-	m := struct {
-		Kind        string `json:"acKind"`
-		Version     string `json:"acVersion"`
-		Name        string `json:"name"`
-		Labels      []pair `json:"labels"`
-		Annotations []pair `json:"annotations"`
-	}{
-		Kind:        "ImageManifest",
-		Version:     acVersion,
-		Name:        imageName,
-		Labels:      []pair{{"version", version}, {"os", "linux"}, {"arch", a.label}},
-		Annotations: annotations,
+	m.Annotations = append(m.Annotations,
+		appc.Annotation{Name: stage1.AnnotationInterfaceVersion, Value: strconv.Itoa(stage1.InterfaceVersion)},
+		appc.Annotation{Name: stage1.AnnotationAppFormat, Value: stage1.AppFormatDisk})
+	b, err := json.Marshal(m)
+	if err != nil {
+		return nil, err
 	}
-	return json.Marshal(m)
+	if _, err := appc.ParseImageManifest(b); err != nil {
+		return nil, fmt.Errorf("make the image's manifest: %w", err)
+	}
+	return b, nil
 }
