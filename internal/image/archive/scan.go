@@ -1,6 +1,7 @@
 package archive
 
 import (
+	"context"
 	"crypto/sha512"
 	"encoding/hex"
 	"errors"
@@ -103,4 +104,20 @@ func (v *verified) Read(p []byte) (int, error) {
 		}
 	}
 	return n, err
+}
+
+// WithContext returns a reader that stops with the context's cause when it is
+// done.
+func WithContext(ctx context.Context, r io.Reader) io.Reader { return contextReader{ctx, r} }
+
+type contextReader struct {
+	ctx context.Context //nolint:containedctx // a reader has no other way to know
+	r   io.Reader
+}
+
+func (c contextReader) Read(p []byte) (int, error) {
+	if c.ctx.Err() != nil {
+		return 0, context.Cause(c.ctx)
+	}
+	return c.r.Read(p)
 }

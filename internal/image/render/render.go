@@ -1,0 +1,141 @@
+// Package render turns the archives of images into one read-only file system
+// in a file.
+//
+// It streams: nothing is unpacked. The same archives give the same bytes.
+// Owners, modes, times, hard links, devices and extended attributes are kept;
+// the directories that a system mounts things on are added.
+package render
+
+import (
+	"archive/tar"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/Microsoft/hcsshim/ext4/tar2ext4"
+
+	"rkt/internal/image/archive"
+	"rkt/internal/image/sparse"
+)
+
+const (
+	// Filesystem is what Ext4 writes, as mount(8) names it.
+	Filesystem = "ext4"
+	// Version changes whenever the same archives would give other bytes than
+	// before.
+	Version = "ext4-1"
+)
+
+// ErrUnsupported means that an image has something in it that a disk cannot
+// hold.
+var ErrUnsupported = errors.New("image cannot be made into a disk")
+
+const (
+	// maxDisk fixes how much room for block group descriptors there is at the
+	// beginning of a disk. The room is a hole where it isn't needed.
+	maxDisk = 1 << 40
+	// maxFile is the largest file whose extents the writer lays out right.
+	maxFile = 40 << 30
+)
+
+// Layer is the archive of one image.
+type Layer struct {
+	// Open returns the uncompressed archive from its beginning. Where it is
+	// stored, the reader must end with an error instead of io.EOF if the bytes
+	// are not what they should be.
+	Open func() (io.ReadCloser, error)
+	// Duplicates says that names may occur more than once.
+	Duplicates bool
+	// Whitelist, if not empty, names the paths that are left of this layer.
+	Whitelist []string
+}
+
+// Ext4 writes the layers, the lowest first, as one file system to out, which
+// must be empty. Names of a higher layer replace those of a lower one. It does
+// not sync out.
+func Ext4(ctx context.Context, out *os.File, layers []Layer, limits archive.Limits) error {
+	var final *plan
+	if needsPlan(layers) {
+		var err error
+		if final, err = makePlan(ctx, layers, limits); err != nil {
+			return err
+		}
+	}
+	pr, pw := io.Pipe()
+	written := make(chan error, 1)
+	go func() {
+		err := writeTar(ctx, pw, layers, limits, final)
+		_ = pw.CloseWithError(err)
+		written <- err
+	}()
+	disk := sparse.NewFile(out)
+	err := tar2ext4.ConvertTarToExt4(pr, disk, tar2ext4.MaximumDiskSize(maxDisk))
+	_ = pr.CloseWithError(errConverter)
+	tarErr := <-written
+	switch {
+	case tarErr != nil && !errors.Is(tarErr, errConverter):
+		return tarErr
+	case err != nil:
+		return fmt.Errorf("write %s: %w", Filesystem, err)
+	}
+	return disk.Finish()
+}
+
+// errConverter tells the producer of the archive that nobody reads on.
+var errConverter = errors.New("the converter has stopped")
+
+func needsPlan(layers []Layer) bool {
+	return len(layers) != 1 || layers[0].Duplicates || len(layers[0].Whitelist) > 0
+}
+
+// writeTar writes the archive of the final tree.
+func writeTar(ctx context.Context, to io.Writer, layers []Layer, limits archive.Limits, final *plan) error {
+	w := newWriter(to)
+	for i, layer := range layers {
+		var actions *layerPlan
+		if final != nil {
+			actions = &final.layers[i]
+		}
+		err := eachEntry(ctx, layer, limits, func(n int, e *archive.Entry, r io.Reader) error {
+			if actions == nil {
+				return w.add(e.Name, &e.Header, r)
+			}
+			return actions.write(w, n, e, r)
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return w.close()
+}
+
+// eachEntry calls f for every entry of a layer but the manifest, with its
+// number and its data.
+func eachEntry(ctx context.Context, layer Layer, limits archive.Limits, f func(int, *archive.Entry, io.Reader) error) (err error) {
+	src, err := layer.Open()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, src.Close()) }()
+	r := archive.NewReader(archive.WithContext(ctx, src), limits)
+	for n := 0; ; n++ {
+		e, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		if e.Manifest {
+			continue
+		}
+		if err := f(n, e, r); err != nil {
+			return err
+		}
+	}
+}
+
+// isDir says whether a header is a directory's.
+func isDir(h *tar.Header) bool { return h.Typeflag == tar.TypeDir }
