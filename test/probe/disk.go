@@ -35,3 +35,20 @@ func fill(args []string) error {
 		}
 	}
 }
+
+// mark tells whether a file is there already, and makes it.
+func mark(args []string) error {
+	if len(args) != 1 {
+		return errors.New("a file is needed")
+	}
+	f, err := os.OpenFile(args[0], os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if errors.Is(err, os.ErrExist) {
+		fmt.Println("there already")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	fmt.Println("new")
+	return f.Close()
+}

@@ -4,17 +4,28 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"os"
 	"os/signal"
 	"strconv"
 	"syscall"
 )
 
-// exit ends the probe with a status.
+// exit ends the probe with a status, if asked once another probe sleeps.
 func exit(args []string) error {
-	status, err := oneNumber(args)
+	flags := flag.NewFlagSet("exit", flag.ContinueOnError)
+	after := flags.String("after", "", "address that a sleeping probe announces")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
+	status, err := oneNumber(flags.Args())
 	if err != nil {
 		return err
+	}
+	if *after != "" {
+		if _, err := dial(*after); err != nil {
+			return err
+		}
 	}
 	os.Exit(status)
 	return nil
@@ -45,11 +56,17 @@ func sleep(args []string) error {
 	flags := flag.NewFlagSet("sleep", flag.ContinueOnError)
 	ignore := flags.Bool("ignore", false, "stay after SIGTERM")
 	status := flags.Int("status", 0, "exit status after SIGTERM")
+	announce := flags.String("announce", "", "address to listen on when it sleeps")
 	if err := flags.Parse(args); err != nil {
 		return err
 	}
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGTERM)
+	if *announce != "" {
+		if _, err := net.Listen("tcp", *announce); err != nil {
+			return err
+		}
+	}
 	fmt.Println("ready")
 	for range signals {
 		fmt.Println("terminated")

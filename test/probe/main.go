@@ -17,13 +17,14 @@ type command struct {
 
 func commands() []command {
 	return []command{
-		{"exit", "STATUS", exit},
+		{"exit", "[-after ADDRESS] STATUS", exit},
 		{"die", "SIGNAL-NUMBER", die},
 		{"print", "[-out TEXT] [-err TEXT] [-lines N] [-width N]", printText},
 		{"facts", "", facts},
 		{"devices", "", devices},
 		{"fill", "FILE", fill},
-		{"sleep", "[-ignore] [-status N]", sleep},
+		{"mark", "FILE", mark},
+		{"sleep", "[-ignore] [-status N] [-announce ADDRESS]", sleep},
 		{"listen", "ADDRESS", listen},
 		{"connect", "ADDRESS TEXT", connect},
 		{"tty", "", tty},

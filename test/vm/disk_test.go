@@ -1,0 +1,97 @@
+package vm
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"golang.org/x/sys/unix"
+
+	"rkt/internal/image/imagetest"
+)
+
+// newSmallHost returns a host like newHost whose disk has only the given space
+// left.
+func newSmallHost(t *testing.T, free int64) *host {
+	t.Helper()
+	made := &shared.product
+	made.needTemplate(t)
+	h := newEmptyHost(t, made)
+	if err := os.Mkdir(h.data(), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := unix.Mount("tmpfs", h.data(), "tmpfs", 0, fmt.Sprintf("mode=0755,size=%d", treeSize(t, made.data())+free)); err != nil {
+		t.Fatal(err)
+	}
+	// Unmounting comes after what runs here has ended, and before the look for
+	// what is left.
+	h.unmount = func() {
+		if err := unix.Unmount(h.data(), 0); err != nil {
+			t.Errorf("unmount: %v", err)
+		}
+	}
+	copyTree(t, "-aT", made.data(), h.data())
+	copyTree(t, "-a", made.config(), h.config())
+	return h
+}
+
+// treeSize returns how much space a tree takes.
+func treeSize(t *testing.T, dir string) int64 {
+	t.Helper()
+	h := &host{T: t, dir: dir}
+	sum := int64(0)
+	for _, file := range h.filesBelow(dir) {
+		var st unix.Stat_t
+		if err := unix.Lstat(file, &st); err != nil {
+			t.Fatal(err)
+		}
+		sum += st.Blocks * 512
+	}
+	return sum
+}
+
+// TestHostDiskFull shows that a full disk of the host is an error in the app
+// that writes, and nothing more.
+func TestHostDiskFull(t *testing.T) {
+	t.Parallel()
+	h := newSmallHost(t, 64<<20)
+	id := probeID(t)
+	p := h.start(
+		id, "--name=writer", "--cpu=1", "--", "fill", "/big", "---",
+		id, "--name=other", "--cpu=1", "--", "sleep", "-status", "2")
+	p.out.await(t, "disk full after")
+	p.out.await(t, "ready")
+	h.must("stop", p.uuid())
+	p.expect(2)
+	expectStatus(t, h.status(p.uuid()), "exited", map[string]int{"writer": 0, "other": 2})
+}
+
+// TestImageTooBig shows an image that is more than the host's disk can hold.
+func TestImageTooBig(t *testing.T) {
+	t.Parallel()
+	h := newSmallHost(t, 16<<20)
+	file := h.write("big.aci", probeImage(t, "example.com/big", nil,
+		imagetest.File("rootfs/big", strings.Repeat("0123456789abcdef", 4<<20))))
+	h.refuse(t, "no space left", "run", "--insecure-options=image", file)
+	h.start(probeID(t), "--cpu=1", "--", "exit", "5").expect(5)
+}
+
+// TestWritesArePrivate shows that what an app writes is seen by no other app,
+// and by no later pod of the same image.
+func TestWritesArePrivate(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	id := probeID(t)
+	for range 2 {
+		p, r := h.run(
+			id, "--name=a", "--cpu=1", "--", "mark", "/mark", "---",
+			id, "--name=b", "--cpu=1", "--", "mark", "/mark")
+		p.expect(0)
+		for _, app := range []string{"a", "b"} {
+			if got := texts(t, r.Stdout, app); len(got) != 1 || got[0] != "new" {
+				t.Errorf("app %s found %q", app, got)
+			}
+		}
+	}
+}
