@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -16,20 +15,18 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"rkt/internal/stage1/kvm/qmp"
+	"rkt/internal/guest/client"
 )
 
 // Descriptors that QEMU is started with; it can open no file by itself.
 const (
-	fdQMP = 3 + iota
+	fdControl = 3 + iota
+	fdData
 	fdRoot
 )
 
 // nobody is the user whom the jail's programs run as if we are root.
 const nobody = 65534
-
-// controlPort is the id of the agent's port.
-const controlPort = "control"
 
 // boot is one start of the image's machine.
 type boot struct {
@@ -40,68 +37,60 @@ type boot struct {
 	console     io.Writer // gets the guest's console unless nil
 }
 
-// run starts QEMU, waits until the agent has opened its port, and ends QEMU.
-func (b boot) run(ctx context.Context) (took time.Duration, err error) {
+// run starts QEMU, waits for the agent's first answer, and ends QEMU. It
+// returns what the agent said, and after what time.
+func (b boot) run(ctx context.Context) (info client.Info, took time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, bootTimeout)
 	defer cancel()
-	ours, theirs, err := socketpair()
+	files, ours, err := b.open()
+	defer closeAll(files)
 	if err != nil {
-		return 0, err
+		return info, 0, err
 	}
-	defer theirs.Close()
-	disk, err := os.Open(filepath.Join(b.root, guestFile))
-	if err != nil {
-		return 0, errors.Join(err, ours.Close())
-	}
-	defer disk.Close()
+	agent := client.New(ours[0], ours[1], client.Options{})
+	defer agent.Close()
 
 	cmd := jailed(ctx, filepath.Join(b.root, "machine"), b.description.QEMU, b.arguments()...)
-	cmd.ExtraFiles = []*os.File{theirs, disk}
+	cmd.ExtraFiles = files
 	said := &strings.Builder{}
 	cmd.Stdout, cmd.Stderr = b.console, said
 	start := time.Now()
 	if err := cmd.Start(); err != nil {
-		return 0, errors.Join(err, ours.Close())
+		return info, 0, err
 	}
-	err = waitForAgent(ctx, ours)
+	// QEMU holds these now, so its end is the end of the streams.
+	closeAll(files)
+	info, err = agent.Hello(ctx)
 	took = time.Since(start)
 	cancel()
-	_ = cmd.Wait() // it was killed, or its end is why waiting failed
+	_ = cmd.Wait() // it was killed, or its end is why there was no answer
 	if err != nil {
-		return 0, fmt.Errorf("%w; qemu said: %q", err, said)
+		return info, 0, fmt.Errorf("wait for the agent: %w; qemu said: %q", err, said)
 	}
-	return took, nil
+	return info, took, nil
 }
 
-// waitForAgent returns when the guest has opened its control port.
-func waitForAgent(ctx context.Context, conn *net.UnixConn) error {
-	client, err := qmp.New(ctx, conn)
-	if err != nil {
-		return err
-	}
-	defer client.Close()
-	for {
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("wait for the agent: %w", ctx.Err())
-		case e, ok := <-client.Events():
-			if !ok {
-				return errors.New("the machine ended before its agent came")
-			}
-			if e.Name != "VSERPORT_CHANGE" {
-				continue
-			}
-			var port struct {
-				ID   string `json:"id"`
-				Open bool   `json:"open"`
-			}
-			if err := json.Unmarshal(e.Data, &port); err != nil {
-				return err
-			}
-			if port.ID == controlPort && port.Open {
-				return nil
-			}
+// open makes the descriptors that QEMU gets, in their order, and keeps the
+// other ends of the streams.
+func (b boot) open() (files []*os.File, ours []*net.UnixConn, err error) {
+	for range []int{fdControl, fdData} {
+		our, theirs, err := socketpair()
+		if err != nil {
+			return files, nil, err
 		}
+		files, ours = append(files, theirs), append(ours, our)
+	}
+	disk, err := os.Open(filepath.Join(b.root, guestFile))
+	if err != nil {
+		return files, nil, err
+	}
+	return append(files, disk), ours, nil
+}
+
+// closeAll closes files; one that is closed already stays so.
+func closeAll(files []*os.File) {
+	for _, f := range files {
+		_ = f.Close()
 	}
 }
 
@@ -118,14 +107,15 @@ func (b boot) arguments() []string {
 		"-kernel", b.description.Kernel,
 		"-append", "root=/dev/vda ro rootfstype=erofs init=/usr/lib/systemd/systemd console=" + b.arch.console +
 			" reboot=t panic=-1 no_timer_check nolapic_timer mitigations=off scsi_mod.scan=manual",
-		"-chardev", fmt.Sprintf("socket,id=qmp,fd=%d", fdQMP), "-mon", "chardev=qmp,mode=control",
 		"-add-fd", fmt.Sprintf("fd=%d,set=1", fdRoot),
 		"-blockdev", "driver=raw,node-name=root,read-only=on,file.driver=file,file.filename=/dev/fdset/1",
 		"-device", device("virtio-blk", ",drive=root"),
 		"-device", device("virtio-scsi", ""),
 		"-device", device("virtio-serial", ""),
-		"-chardev", "null,id=control", "-device", "virtserialport,id=" + controlPort + ",chardev=control,name=rkt.control",
-		"-chardev", "null,id=data", "-device", "virtserialport,id=data,chardev=data,name=rkt.data",
+		"-chardev", fmt.Sprintf("socket,id=control,fd=%d", fdControl),
+		"-device", "virtserialport,chardev=control,name=rkt.control",
+		"-chardev", fmt.Sprintf("socket,id=data,fd=%d", fdData),
+		"-device", "virtserialport,chardev=data,name=rkt.data",
 		"-object", "rng-builtin,id=rng", "-device", device("virtio-rng", ",rng=rng"),
 		"-device", device("virtio-balloon", ""),
 		"-serial", "stdio",

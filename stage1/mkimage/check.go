@@ -16,7 +16,7 @@ const bootTimeout = 2 * time.Minute
 
 // check proves that an image is complete: in a root that holds
 // nothing else and without a privilege, its programs find their libraries, and
-// QEMU boots the guest on each kind of machine until the agent is there.
+// QEMU boots the guest on each kind of machine until the agent answers.
 func check(ctx context.Context, image string, console bool) (err error) {
 	work, err := os.MkdirTemp("", "mkimage-check-")
 	if err != nil {
@@ -48,11 +48,16 @@ func check(ctx context.Context, image string, console bool) (err error) {
 		if console {
 			b.console = os.Stderr
 		}
-		took, err := b.run(ctx)
+		info, took, err := b.run(ctx)
 		if err != nil {
 			return fmt.Errorf("boot on %s: %w", m.name, err)
 		}
-		fmt.Printf("%s: the agent answered after %.2f s on %s\n", filepath.Base(image), took.Seconds(), m.name)
+		if info.Kernel != d.KernelVersion || !strings.HasPrefix(info.Systemd, d.SystemdVersion) {
+			return fmt.Errorf("boot on %s: the guest has kernel %q and systemd %q, not %q and %q",
+				m.name, info.Kernel, info.Systemd, d.KernelVersion, d.SystemdVersion)
+		}
+		fmt.Printf("mkimage: kernel %s, systemd %s, agent answered after %.2f s on %s\n",
+			info.Kernel, info.Systemd, took.Seconds(), m.name)
 	}
 	return nil
 }
