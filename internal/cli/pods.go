@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 
@@ -90,9 +91,11 @@ func (p *program) stage1Program(treeID, path string) (string, error) {
 
 func (p *program) openStore() (*store.Store, error) {
 	images, err := store.Open(string(p.global.dir))
+	if errors.Is(err, os.ErrPermission) {
+		err = errhint.With(err, "the images belong to root and, once set up, to group rkt; --dir chooses another place")
+	}
 	if err != nil {
-		return nil, errhint.With(fmt.Errorf("open the image store: %w", err),
-			"the data directory is chosen with --dir and belongs to root")
+		return nil, fmt.Errorf("open the image store: %w", err)
 	}
 	return images, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"path"
+	"strings"
 
 	"rkt/internal/image/archive"
 	"rkt/internal/pod"
@@ -59,19 +60,22 @@ func readStage1Archive(f io.Reader) (manifest []byte, entries archiveEntries, er
 	}
 }
 
-// checkProgram follows the links that an entry point may be.
+// checkProgram follows the links that an entry point may be. They must be
+// relative: the host's kernel follows them, too.
 func (e archiveEntries) checkProgram(name string) error {
+	at := path.Clean("/" + name)[1:]
 	for range maxLinks {
-		header, ok := e[path.Clean("/" + name)[1:]]
+		header, ok := e[at]
 		switch {
 		case !ok:
-			return fmt.Errorf("there is no %s in the image", name)
+			return fmt.Errorf("there is no /%s in the image", at)
 		case header.Typeflag == tar.TypeLink:
-			name = header.Linkname
-		case header.Typeflag == tar.TypeSymlink && path.IsAbs(header.Linkname):
-			name = header.Linkname
+			at = header.Linkname
 		case header.Typeflag == tar.TypeSymlink:
-			name = path.Join(path.Dir("/"+name), header.Linkname)
+			at = path.Join(path.Dir(at), header.Linkname)
+			if path.IsAbs(header.Linkname) || strings.HasPrefix(at, "../") {
+				return fmt.Errorf("%s is a link out of the image", name)
+			}
 		case header.Typeflag != tar.TypeReg || header.Mode&0o111 == 0:
 			return fmt.Errorf("%s is not a program", name)
 		default:

@@ -61,6 +61,9 @@ func (c *Collector) Collect(ctx context.Context) []error {
 			all = append(all, c.each(ctx, step.at, step.do)...)
 		}
 	}
+	if ctx.Err() != nil {
+		all = append(all, context.Cause(ctx))
+	}
 	return all
 }
 
@@ -81,10 +84,10 @@ func (c *Collector) each(ctx context.Context, at place, do func(context.Context,
 
 func (c *Collector) one(ctx context.Context, p *Pod, at place, do func(context.Context, *Pod) error) error {
 	defer p.Close()
-	err := context.Cause(ctx)
-	if err == nil {
-		err = p.claimed(at, func() error { return do(ctx, p) })
+	if ctx.Err() != nil {
+		return nil // Collect says so once
 	}
+	err := p.claimed(at, func() error { return do(ctx, p) })
 	if err == nil || errors.Is(err, ErrGone) {
 		return nil
 	}
