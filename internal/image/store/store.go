@@ -4,15 +4,23 @@
 //
 // Many processes use one store at once. Every change is a rename, every
 // temporary file is locked by its maker, and what a killed process left is
-// removed by the next one.
+// removed by the next one. An image is there if its record in the index is;
+// the record is written last and removed first.
 package store
 
 import (
-	"context"
 	"errors"
-	"time"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
 
-	"rkt/internal/appc"
+	"golang.org/x/sys/unix"
+
+	"rkt/internal/errhint"
+	"rkt/internal/image/archive"
+	"rkt/internal/image/tempfile"
 )
 
 // Errors of the store. Each may come wrapped; use errors.Is.
@@ -25,89 +33,161 @@ var (
 	ErrAmbiguous = errors.New("ambiguous image ID")
 	// ErrDamaged means that stored bytes are not what they were.
 	ErrDamaged = errors.New("damaged in the store")
+	// ErrNoSpace means that the disk has too little room.
+	ErrNoSpace = errors.New("not enough free disk space")
+	// ErrUnsupported means that an image asks for what is not done yet.
+	ErrUnsupported = errors.New("not supported yet")
 )
 
+// Modes of what is created. Rendered disks are for root only. Trees can be
+// reached, but not listed, because processes that have one as their root
+// directory run under other uids.
+const (
+	dirMode     = 0o750
+	diskDirMode = 0o700
+	treeDirMode = 0o711
+	fileMode    = 0o640
+)
+
+// defaultReserve is how much of the disk is always left free.
+const defaultReserve = 1 << 30
+
+// Options are for tests and for hosts with wishes. The zero value is right for
+// most.
+type Options struct {
+	// Limits bound the archives that are taken, beside the free space.
+	Limits archive.Limits
+	// Reserve is how many bytes of the disk are left free, 1 GiB if 0.
+	Reserve int64
+}
+
 // Store is an image store below a data directory.
-type Store struct{}
+type Store struct {
+	dir     string // DATA/cas
+	options Options
+}
 
 // Open opens the store below dataDir, an absolute path, and creates what is
 // missing. It removes what killed processes left behind.
-func Open(dataDir string) (*Store, error) { return nil, errors.ErrUnsupported }
+func Open(dataDir string) (*Store, error) { return OpenWith(dataDir, Options{}) }
+
+// OpenWith is Open with options.
+func OpenWith(dataDir string, options Options) (*Store, error) {
+	if options.Reserve == 0 {
+		options.Reserve = defaultReserve
+	}
+	s := &Store{dir: filepath.Join(dataDir, "cas"), options: options}
+	if err := s.makeDirs(dataDir); err != nil {
+		return nil, fmt.Errorf("open image store: %w", err)
+	}
+	if err := s.clean(); err != nil {
+		return nil, fmt.Errorf("clean image store: %w", err)
+	}
+	return s, nil
+}
 
 // Close ends the use of the store.
 func (s *Store) Close() error { return nil }
 
-// Image is a stored image.
-type Image struct {
-	ID           string // "sha512-" and 64 hex digits
-	Manifest     *appc.ImageManifest
-	ManifestJSON []byte // as Manifest marshals, compact
-	Size         int64  // of the archive and of the disk made of it
-	ImportTime   time.Time
-	LastUsed     time.Time
-	// SignedBy is the fingerprint of the key that vouched for the image when
-	// it was imported, empty if nobody did.
-	SignedBy string
+// Names of the directories below cas.
+const (
+	blobDir     = "blob"
+	manifestDir = "imageManifest"
+	indexDir    = "index"
+	lockDir     = "imagelocks"
+	treeLockDir = "treestorelocks"
+	tmpDir      = "tmp"
+	diskDir     = "disk"
+	treeDir     = "tree"
+)
+
+// signatureExtension is added to the name of a blob for that of its signature.
+const signatureExtension = ".asc"
+
+func (s *Store) makeDirs(dataDir string) error {
+	if err := os.MkdirAll(dataDir, dirMode); err != nil {
+		return err
+	}
+	for _, d := range []struct {
+		name string
+		mode os.FileMode
+	}{
+		{"", dirMode}, {blobDir, dirMode}, {manifestDir, dirMode}, {indexDir, dirMode}, {lockDir, dirMode},
+		{treeLockDir, dirMode}, {tmpDir, dirMode}, {diskDir, diskDirMode}, {treeDir, treeDirMode},
+	} {
+		path := filepath.Join(s.dir, d.name)
+		err := os.Mkdir(path, d.mode)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		if err := os.Chmod(path, d.mode); err != nil { // whatever the umask
+			return err
+		}
+	}
+	return nil
 }
 
-// List returns all images, oldest import first. An image that cannot be read
-// is left out and reported in damaged.
-func (s *Store) List(ctx context.Context) (images []Image, damaged []error, err error) {
-	return nil, nil, errors.ErrUnsupported
+// clean removes what killed processes left. What may not be looked at is left
+// alone: members of the group may use the store without rendering.
+func (s *Store) clean() error {
+	for _, dir := range []string{tmpDir, diskDir, treeDir} {
+		err := tempfile.Sweep(filepath.Join(s.dir, dir))
+		if err != nil && !errors.Is(err, fs.ErrPermission) {
+			return err
+		}
+	}
+	if err := s.sweepLocks(treeLockDir, func(string) error { return nil }); err != nil {
+		return err
+	}
+	return s.sweepLocks(lockDir, s.recover)
 }
 
-// Get returns the image with the given id. Anything from two hex digits of it
-// on will do if no other begins alike: ErrNotFound, ErrIDTooShort,
-// ErrAmbiguous.
-func (s *Store) Get(id string) (*Image, error) { return nil, errors.ErrUnsupported }
-
-// FindByName returns the image with the given name that has all the given
-// labels: of several the one imported last, and one fetched as the latest
-// before others if labels has no version. Otherwise ErrNotFound.
-func (s *Store) FindByName(name appc.ACIdentifier, labels appc.Labels) (*Image, error) {
-	return nil, errors.ErrUnsupported
+// shard returns the path of an image's file below one of the directories that
+// are divided by the first digits of the id.
+func (s *Store) shard(dir, id string) string {
+	digits := strings.TrimPrefix(id, archive.IDPrefix)
+	return filepath.Join(s.dir, dir, "sha512", digits[:2], id)
 }
 
-// Remove removes the image with the given whole id. What was made of it stays,
-// for pods that use it.
-func (s *Store) Remove(id string) error { return errors.ErrUnsupported }
+func (s *Store) blob(id string) string       { return s.shard(blobDir, id) }
+func (s *Store) signature(id string) string  { return s.shard(blobDir, id) + signatureExtension }
+func (s *Store) manifest(id string) string   { return s.shard(manifestDir, id) }
+func (s *Store) recordFile(id string) string { return filepath.Join(s.dir, indexDir, id) }
+func (s *Store) temporary() string           { return filepath.Join(s.dir, tmpDir) }
 
-// Disk is an image rendered to a file system in a file. The file is shared:
-// attach it read-only.
-type Disk struct {
-	ID         string // what it holds; goes into the pod's treeStoreID
-	Path       string // absolute
-	Filesystem string // "ext4"
-	Size       int64
-	SHA256     string // of the whole file, lower-case hex
-	// Checked says how SHA256 was made sure of by this call: "hash" or
-	// "record".
-	Checked string
+// limits returns what an archive may hold: no more than what the disk has room
+// for once it is rendered.
+func (s *Store) limits() (archive.Limits, error) {
+	free, err := s.free()
+	if err != nil {
+		return archive.Limits{}, err
+	}
+	limits := s.options.Limits
+	if limits.Size == 0 || limits.Size > free {
+		limits.Size = free
+	}
+	return limits, nil
 }
 
-// Disk returns the disk of the image with the given whole id. The first call
-// renders it; each call checks that it is what was rendered, and renders it
-// again if it is not.
-func (s *Store) Disk(ctx context.Context, id string) (Disk, error) {
-	return Disk{}, errors.ErrUnsupported
+// free returns how many bytes may still be written, at least one.
+func (s *Store) free() (int64, error) {
+	var st unix.Statfs_t
+	if err := unix.Statfs(s.dir, &st); err != nil {
+		return 0, &os.PathError{Op: "statfs", Path: s.dir, Err: err}
+	}
+	return max(int64(st.Bavail)*st.Bsize-s.options.Reserve, 1), nil
 }
 
-// Tree is a stage1 image as a directory.
-type Tree struct {
-	ID   string // what it holds; goes into the pod's stage1TreeStoreID
-	Path string // absolute; holds manifest and rootfs/
+// explainSpace gives errors that come from a full disk, or from the care to
+// not fill it, their class and a hint.
+func (s *Store) explainSpace(err error) error {
+	if errors.Is(err, archive.ErrTooLarge) && s.options.Limits.Size == 0 || errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+		return errhint.With(fmt.Errorf("%w: %w", ErrNoSpace, err),
+			fmt.Sprintf("free some space in %s, where %d MiB are left unused, or remove images with \"rkt image rm\"",
+				s.dir, s.options.Reserve>>20))
+	}
+	return err
 }
-
-// Tree returns the directory of the image with the given whole id. The first
-// call extracts it.
-func (s *Store) Tree(ctx context.Context, id string) (Tree, error) {
-	return Tree{}, errors.ErrUnsupported
-}
-
-// OpenTree returns a tree that exists already, by its own id: ErrNotFound if
-// there is none.
-func (s *Store) OpenTree(treeID string) (Tree, error) { return Tree{}, errors.ErrUnsupported }
-
-// Program returns the absolute path of the program at path inside the tree's
-// rootfs. It fails unless that is an executable regular file inside the tree.
-func (t Tree) Program(path string) (string, error) { return "", errors.ErrUnsupported }

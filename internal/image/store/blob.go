@@ -1,0 +1,48 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"rkt/internal/errhint"
+	"rkt/internal/image/archive"
+)
+
+// openPlain opens the uncompressed archive of an image. The reader ends with
+// an error instead of io.EOF if its content is not that of the image.
+func (s *Store) openPlain(ctx context.Context, id string) (io.ReadCloser, error) {
+	f, err := os.Open(s.blob(id))
+	if err != nil {
+		return nil, damaged(id, err)
+	}
+	plain, _, err := archive.Decompress(archive.WithContext(ctx, f))
+	if err != nil {
+		return nil, errors.Join(damaged(id, err), f.Close())
+	}
+	return &plainReader{archive.Verified(plain, id), f}, nil
+}
+
+type plainReader struct {
+	io.Reader
+	f *os.File
+}
+
+func (p *plainReader) Close() error { return p.f.Close() }
+
+// damaged says that the stored archive of an image cannot be used because of
+// err.
+func damaged(id string, err error) error {
+	return errhint.With(fmt.Errorf("image %q: %w: %w", id, ErrDamaged, err), "fetch the image again")
+}
+
+// explainBlob classes the errors of reading a stored archive. It was found
+// good when it was imported, so whatever is wrong with it came later.
+func explainBlob(id string, err error) error {
+	if errors.Is(err, archive.ErrInvalid) || errors.Is(err, archive.ErrDigest) {
+		return damaged(id, err)
+	}
+	return err
+}

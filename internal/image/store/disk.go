@@ -1,0 +1,289 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/sha512"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+
+	"rkt/internal/appc"
+	"rkt/internal/fault"
+	"rkt/internal/image/archive"
+	"rkt/internal/image/render"
+	"rkt/internal/image/tempfile"
+	"rkt/internal/linux"
+)
+
+// Disk is an image rendered to a file system in a file. The file is shared:
+// attach it read-only.
+type Disk struct {
+	ID         string // what it holds; goes into the pod's treeStoreID
+	Path       string // absolute
+	Filesystem string // "ext4"
+	Size       int64
+	SHA256     string // of the whole file, lower-case hex
+	// Checked says how SHA256 was made sure of by this call: CheckedByHash or
+	// CheckedByRecord.
+	Checked string
+}
+
+// Values of Disk.Checked.
+const (
+	CheckedByHash   = "hash"   // the file was read and its digest compared
+	CheckedByRecord = "record" // the file was not touched since it was read
+)
+
+// Names in the directory of a disk.
+const (
+	diskFile       = "image.ext4"
+	diskRecordFile = "record.json"
+)
+
+const renderedPrefix = "deps-"
+
+// renderedID returns the name of what is made of images, lowest first, by a
+// maker of the given version. It names the content, because the same images
+// and the same maker give the same bytes.
+func renderedID(version string, ids ...string) string {
+	digest := sha512.New()
+	fmt.Fprintln(digest, version)
+	for _, id := range ids {
+		fmt.Fprintln(digest, id)
+	}
+	return renderedPrefix + archive.ID(digest.Sum(nil))
+}
+
+func diskID(imageID string) string { return renderedID(render.Version, imageID) }
+
+func (s *Store) diskPath(id string) string { return filepath.Join(s.dir, diskDir, id) }
+
+// diskRecord is what is known of a disk's file, written by root only. As long
+// as the file has the inode, size and times of the record, it has its digest.
+type diskRecord struct {
+	Version int      `json:"version"`
+	Images  []string `json:"images"`
+	SHA256  string   `json:"sha256"`
+	Size    int64    `json:"size"`
+	Inode   uint64   `json:"inode"`
+	Mtime   int64    `json:"mtimeNanoseconds"`
+	Ctime   int64    `json:"ctimeNanoseconds"`
+}
+
+// note fills in what identifies the file's state.
+func (r *diskRecord) note(info os.FileInfo) error {
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return errors.New("the system does not tell inodes")
+	}
+	r.Size, r.Inode, r.Mtime, r.Ctime = st.Size, st.Ino, st.Mtim.Nano(), st.Ctim.Nano()
+	return nil
+}
+
+// Disk returns the disk of the image with the given whole id. The first call
+// renders it; each call checks that it is what was rendered, and renders it
+// again if it is not.
+func (s *Store) Disk(ctx context.Context, id string) (Disk, error) {
+	img, r, err := s.renderable(id)
+	if err != nil {
+		return Disk{}, err
+	}
+	path := s.diskPath(diskID(r.ID))
+	if d, err := s.checkDisk(path, false); err == nil {
+		return d, nil
+	}
+	l, err := s.lock(ctx, treeLockDir, filepath.Base(path))
+	if err != nil {
+		return Disk{}, err
+	}
+	defer l.release()
+	d, err := s.checkDisk(path, true)
+	if err == nil {
+		return d, nil
+	}
+	if !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrDamaged) {
+		return Disk{}, err
+	}
+	if err := s.renderDisk(ctx, path, r, img.Manifest.PathWhitelist); err != nil {
+		return Disk{}, fmt.Errorf("render image %q: %w", r.Name, s.explainSpace(explainBlob(r.ID, err)))
+	}
+	if d, err = s.checkDisk(path, false); err != nil {
+		return Disk{}, err
+	}
+	d.Checked = CheckedByHash // it was read to write the record
+	return d, s.touch(r.ID)
+}
+
+// renderable returns an image that something can be made of.
+func (s *Store) renderable(id string) (*Image, *record, error) {
+	id = appc.Hash(id).Key()
+	r, err := s.readRecord(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	img, err := s.get(id)
+	if err != nil {
+		return nil, nil, err
+	}
+	if len(img.Manifest.Dependencies) > 0 {
+		return nil, nil, fmt.Errorf("image %q has dependencies, which are %w", r.Name, ErrUnsupported)
+	}
+	return img, r, nil
+}
+
+// checkDisk returns the disk at path if it is what its record says: ErrNotFound
+// or ErrDamaged if not. If read is false a file that was touched counts as
+// damaged; else it is read, and a new record is written if its digest is right.
+func (s *Store) checkDisk(path string, read bool) (Disk, error) {
+	b, err := os.ReadFile(filepath.Join(path, diskRecordFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return Disk{}, ErrNotFound
+	}
+	if err != nil {
+		return Disk{}, err
+	}
+	var noted diskRecord
+	if err := json.Unmarshal(b, &noted); err != nil || noted.Version != recordVersion {
+		return Disk{}, fmt.Errorf("disk %s: %w", path, ErrDamaged)
+	}
+	d := Disk{
+		ID: filepath.Base(path), Path: filepath.Join(path, diskFile), Filesystem: render.Filesystem,
+		Size: noted.Size, SHA256: noted.SHA256, Checked: CheckedByRecord,
+	}
+	f, err := os.Open(d.Path)
+	if err != nil {
+		return Disk{}, fmt.Errorf("disk %s: %w: %w", path, ErrDamaged, err)
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil {
+		return Disk{}, err
+	}
+	now := noted
+	if err := now.note(info); err != nil {
+		return Disk{}, err
+	}
+	if sameDisk(now, noted) {
+		return d, nil
+	}
+	if !read || now.Size != noted.Size {
+		return Disk{}, fmt.Errorf("disk %s: %w", path, ErrDamaged)
+	}
+	sum, err := digestOf(f)
+	if err != nil {
+		return Disk{}, err
+	}
+	if sum != noted.SHA256 {
+		return Disk{}, fmt.Errorf("disk %s: %w", path, ErrDamaged)
+	}
+	d.Checked = CheckedByHash
+	return d, writeDiskRecord(path, &now)
+}
+
+// sameDisk says whether two records are of the same state of a file.
+func sameDisk(a, b diskRecord) bool {
+	return a.Size == b.Size && a.Inode == b.Inode && a.Mtime == b.Mtime && a.Ctime == b.Ctime
+}
+
+func digestOf(f *os.File) (string, error) {
+	if _, err := f.Seek(0, io.SeekStart); err != nil {
+		return "", err
+	}
+	digest := sha256.New()
+	if _, err := io.Copy(digest, f); err != nil {
+		return "", err
+	}
+	return hex.EncodeToString(digest.Sum(nil)), nil
+}
+
+// renderDisk makes the disk of an image and puts it at path, in place of one
+// that is damaged.
+func (s *Store) renderDisk(ctx context.Context, path string, r *record, whitelist []string) error {
+	limits, err := s.limits()
+	if err != nil {
+		return err
+	}
+	tmp, err := tempfile.CreateDir(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer tmp.Discard()
+	f, err := os.OpenFile(filepath.Join(tmp.Path(), diskFile), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o400)
+	if err != nil {
+		return err
+	}
+	layer := render.Layer{
+		Open:       func() (io.ReadCloser, error) { return s.openPlain(ctx, r.ID) },
+		Duplicates: r.Duplicates, Whitelist: whitelist,
+	}
+	noted := &diskRecord{Version: recordVersion, Images: []string{r.ID}}
+	err = render.Ext4(ctx, f, []render.Layer{layer}, limits)
+	if err == nil {
+		err = f.Sync()
+	}
+	if err == nil {
+		noted.SHA256, err = digestOf(f)
+	}
+	// Closing comes before the times are noted: nothing changes them after it.
+	if err = errors.Join(err, f.Close()); err != nil {
+		return err
+	}
+	info, err := os.Stat(f.Name())
+	if err != nil {
+		return err
+	}
+	if err := noted.note(info); err != nil {
+		return err
+	}
+	if err := writeDiskRecord(tmp.Path(), noted); err != nil {
+		return err
+	}
+	return s.replaceDir(tmp, path, "store.disk")
+}
+
+func writeDiskRecord(dir string, r *diskRecord) error {
+	b, err := json.Marshal(r)
+	if err != nil {
+		return err
+	}
+	if err := tempfile.Sweep(dir); err != nil {
+		return err
+	}
+	tmp, err := tempfile.Create(dir)
+	if err != nil {
+		return err
+	}
+	defer tmp.Discard()
+	if _, err := tmp.File.Write(append(b, '\n')); err != nil {
+		return err
+	}
+	return tmp.Commit(filepath.Join(dir, diskRecordFile), "store.disk-record")
+}
+
+// replaceDir gives a finished directory its name, after what had the name is
+// out of the way. The lock of the name is held.
+func (s *Store) replaceDir(tmp *tempfile.Temp, path, point string) error {
+	if _, err := os.Lstat(path); err == nil {
+		old, err := tempfile.CreateDir(filepath.Dir(path))
+		if err != nil {
+			return err
+		}
+		defer old.Discard()
+		fault.Point(point + "-damaged.before")
+		if err := os.Rename(path, filepath.Join(old.Path(), "old")); err != nil {
+			return err
+		}
+		fault.Point(point + "-damaged.after")
+	}
+	if err := linux.SyncDir(tmp.Path()); err != nil {
+		return err
+	}
+	return tmp.Commit(path, point)
+}

@@ -1,0 +1,138 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"rkt/internal/image/archive"
+	"rkt/internal/image/extract"
+	"rkt/internal/image/tempfile"
+)
+
+// Tree is a stage1 image as a directory.
+type Tree struct {
+	ID   string // what it holds; goes into the pod's stage1TreeStoreID
+	Path string // absolute; holds manifest and rootfs/
+}
+
+// Names in a tree.
+const (
+	treeManifest = "manifest"
+	treeRootFS   = "rootfs"
+)
+
+const (
+	treeMode         = 0o755
+	treeManifestMode = 0o644
+)
+
+// Tree returns the directory of the image with the given whole id. The first
+// call extracts it.
+func (s *Store) Tree(ctx context.Context, id string) (Tree, error) {
+	img, r, err := s.renderable(id)
+	if err != nil {
+		return Tree{}, err
+	}
+	if len(img.Manifest.PathWhitelist) > 0 {
+		return Tree{}, fmt.Errorf("image %q has a path whitelist, which for a stage1 is %w", r.Name, ErrUnsupported)
+	}
+	treeID := renderedID(extract.Version, r.ID)
+	if t, err := s.OpenTree(treeID); !errors.Is(err, ErrNotFound) {
+		return t, err
+	}
+	l, err := s.lock(ctx, treeLockDir, treeID)
+	if err != nil {
+		return Tree{}, err
+	}
+	defer l.release()
+	if t, err := s.OpenTree(treeID); !errors.Is(err, ErrNotFound) {
+		return t, err
+	}
+	if err := s.extractTree(ctx, s.treePath(treeID), img); err != nil {
+		return Tree{}, fmt.Errorf("extract image %q: %w", r.Name, s.explainSpace(explainBlob(r.ID, err)))
+	}
+	if err := s.touch(r.ID); err != nil {
+		return Tree{}, err
+	}
+	return s.OpenTree(treeID)
+}
+
+// OpenTree returns a tree that exists already, by its own id: ErrNotFound if
+// there is none.
+func (s *Store) OpenTree(treeID string) (Tree, error) {
+	if !strings.HasPrefix(treeID, renderedPrefix) || treeID != filepath.Base(treeID) {
+		return Tree{}, fmt.Errorf("tree %q: %w", treeID, ErrNotFound)
+	}
+	path := s.treePath(treeID)
+	_, err := os.Stat(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Tree{}, fmt.Errorf("tree %q: %w", treeID, ErrNotFound)
+	}
+	if err != nil {
+		return Tree{}, err
+	}
+	return Tree{ID: treeID, Path: path}, nil
+}
+
+func (s *Store) treePath(id string) string { return filepath.Join(s.dir, treeDir, id) }
+
+// extractTree makes the directory of an image. It is whole once it has its
+// name.
+func (s *Store) extractTree(ctx context.Context, path string, img *Image) (err error) {
+	limits, err := s.limits()
+	if err != nil {
+		return err
+	}
+	src, err := s.openPlain(ctx, img.ID)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, src.Close()) }()
+	tmp, err := tempfile.CreateDir(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	defer tmp.Discard()
+	manifest := filepath.Join(tmp.Path(), treeManifest)
+	if err := os.WriteFile(manifest, img.ManifestJSON, treeManifestMode); err != nil {
+		return err
+	}
+	rootfs := filepath.Join(tmp.Path(), treeRootFS)
+	if err := os.Mkdir(rootfs, treeMode); err != nil {
+		return err
+	}
+	for path, mode := range map[string]os.FileMode{manifest: treeManifestMode, rootfs: treeMode, tmp.Path(): treeMode} {
+		if err := os.Chmod(path, mode); err != nil { // whatever the umask
+			return err
+		}
+	}
+	if err := extract.To(rootfs, archive.NewReader(src, limits)); err != nil {
+		return err
+	}
+	return tmp.Commit(path, "store.tree")
+}
+
+// Program returns the absolute path of the program at path inside the tree's
+// rootfs. It fails unless that is an executable regular file inside the tree.
+func (t Tree) Program(path string) (string, error) {
+	root, err := os.OpenRoot(filepath.Join(t.Path, treeRootFS))
+	if err != nil {
+		return "", err
+	}
+	defer root.Close()
+	name := strings.TrimLeft(filepath.Clean(path), "/")
+	info, err := root.Stat(name)
+	if err != nil {
+		return "", fmt.Errorf("program %q of the image: %w", path, err)
+	}
+	const executable = 0o111
+	if !info.Mode().IsRegular() || info.Mode()&executable == 0 {
+		return "", fmt.Errorf("program %q of the image is not an executable file", path)
+	}
+	return filepath.Join(root.Name(), name), nil
+}
