@@ -97,11 +97,13 @@ func lockFile() (*os.File, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", stage1.LockFDEnv, err)
 	}
-	f := os.NewFile(uintptr(fd), "pod")
-	if err := linux.CloseOnExec(f); err != nil {
-		return nil, fmt.Errorf("%s: %w", stage1.LockFDEnv, err)
+	if !linux.IsOpen(fd) {
+		return nil, fmt.Errorf("%s: descriptor %d is not open", stage1.LockFDEnv, fd)
 	}
-	return f, nil
+	if err := linux.CloseAllOnExec(); err != nil {
+		return nil, err
+	}
+	return os.NewFile(uintptr(fd), "pod"), nil
 }
 
 func loadID() (int, error) {
