@@ -53,7 +53,7 @@ type started struct {
 func NewWarden(jail Jail) (*Warden, error) {
 	w := &Warden{jail: jail, requests: make(chan request)}
 	ready := make(chan error)
-	go w.run(ready)
+	go onOtherThread(func() { w.run(ready) })
 	if err := <-ready; err != nil {
 		return nil, fmt.Errorf("make jail: %w", err)
 	}
@@ -70,10 +70,28 @@ func (w *Warden) Start(argv, env []string, files []*os.File) (*os.Process, error
 	return s.process, s.err
 }
 
+// onOtherThread runs f with an operating system thread of its own that is not
+// the program's first: what /proc says of that one it says of the program.
+func onOtherThread(f func()) {
+	runtime.LockOSThread()
+	if unix.Gettid() != unix.Getpid() {
+		f()
+		return
+	}
+	// As long as this thread is taken, the next goroutine gets another one.
+	settled := make(chan struct{})
+	go func() {
+		runtime.LockOSThread()
+		close(settled)
+		f()
+	}()
+	<-settled
+	runtime.UnlockOSThread()
+}
+
 // run never unlocks its thread: no other goroutine may ever run inside the
 // jail, and the runtime destroys a locked thread whose goroutine ends.
 func (w *Warden) run(ready chan<- error) {
-	runtime.LockOSThread()
 	if err := w.jail.enter(); err != nil {
 		ready <- err
 		return
