@@ -19,7 +19,9 @@ import (
 // disks, the agent's ports, consoles and memory. It also tries /dev/null, so
 // that whoever reads the answer sees that the way of trying works.
 func devices([]string) error {
-	dir, err := os.MkdirTemp("/", "probe")
+	// Where no mount option forbids devices, so that only the rules about them
+	// stand in the way.
+	dir, err := os.MkdirTemp("/dev", "probe")
 	if err != nil {
 		return err
 	}
@@ -55,8 +57,8 @@ func try(a *report.Attempt, path string) {
 	unix.Close(fd)
 }
 
-// candidates lists devices of the drivers that /proc/devices names. Format:
-// proc(5).
+// candidates lists devices of the drivers that /proc/devices names, for each its
+// first major number. Format: proc(5).
 func candidates() ([]report.Attempt, error) {
 	f, err := os.Open("/proc/devices")
 	if err != nil {
@@ -64,16 +66,17 @@ func candidates() ([]report.Attempt, error) {
 	}
 	defer f.Close()
 	list := []report.Attempt{{Name: "null", Major: 1, Minor: 3}}
-	block := false
+	block, seen := false, make(map[string]bool)
 	for s := bufio.NewScanner(f); s.Scan(); {
 		if strings.HasPrefix(s.Text(), "Block") {
 			block = true
 		}
 		major, name, _ := strings.Cut(strings.TrimSpace(s.Text()), " ")
 		number, err := strconv.ParseUint(major, 10, 32)
-		if err != nil {
+		if err != nil || seen[name] {
 			continue
 		}
+		seen[name] = true
 		for _, minor := range minors(name, block) {
 			list = append(list, report.Attempt{
 				Name: fmt.Sprint(name, " ", minor), Major: uint32(number), Minor: minor, Block: block,

@@ -91,12 +91,21 @@ func colonLines(path string) (map[string]string, error) {
 }
 
 func lookAtFiles(f *report.Facts) error {
-	entries, err := os.ReadDir("/")
-	if err != nil {
+	var err error
+	if f.Root, err = names("/"); err != nil {
 		return err
 	}
-	for _, e := range entries {
-		f.Root = append(f.Root, e.Name())
+	for _, name := range f.Root {
+		if name == "proc" || name == "sys" || name == "dev" {
+			continue
+		}
+		below, err := names("/" + name)
+		if err != nil {
+			continue // a file, or closed to this user
+		}
+		for _, n := range below {
+			f.Below = append(f.Below, name+"/"+n)
+		}
 	}
 	return filepath.WalkDir("/dev", func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.Type()&fs.ModeDevice != 0 {
@@ -120,4 +129,13 @@ func lookAtMounts(f *report.Facts) error {
 		f.Mounts = append(f.Mounts, report.Mount{Point: fields[4], Filesystem: kind[0], Options: fields[5]})
 	}
 	return nil
+}
+
+func names(dir string) ([]string, error) {
+	entries, err := os.ReadDir(dir)
+	var all []string
+	for _, e := range entries {
+		all = append(all, e.Name())
+	}
+	return all, err
 }

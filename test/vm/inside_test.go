@@ -50,11 +50,15 @@ func TestSurroundings(t *testing.T) {
 	if f.Hostname != "wonderland" {
 		t.Errorf("host name %q", f.Hostname)
 	}
-	// The image's own, and mount points that every app needs. Nothing of the
+	// The image's own and what systemd makes for every app. Nothing of the
 	// machine's root: the app is in a root of its own.
-	want := []string{"dev", "etc", "probe", "proc", "run", "sys", "tmp"}
-	if diff := cmp.Diff(want, f.Root); diff != "" {
+	root := []string{"dev", "etc", "probe", "proc", "root", "run", "sys", "tmp", "usr", "var"}
+	if diff := cmp.Diff(root, f.Root); diff != "" {
 		t.Errorf("root directory (-want +got):\n%s", diff)
+	}
+	below := []string{"etc/group", "etc/hostname", "etc/hosts", "etc/passwd", "run/systemd"}
+	if diff := cmp.Diff(below, f.Below); diff != "" {
+		t.Errorf("one level below (-want +got):\n%s", diff)
 	}
 }
 

@@ -24,6 +24,7 @@ type Facts struct {
 	Status map[string]string
 	Cgroup string   // /proc/self/cgroup
 	Root   []string // names in the root directory
+	Below  []string // paths one level below those, /proc, /sys and /dev aside
 	Dev    []string // paths of device nodes below /dev
 	Mounts []Mount
 }
