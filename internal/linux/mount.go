@@ -56,9 +56,11 @@ func (fs Filesystem) configure(context int) error {
 	}
 	for _, option := range fs.Options {
 		key, value, hasValue := strings.Cut(option, "=")
-		err := unix.FsconfigSetFlag(context, key)
+		var err error
 		if hasValue {
 			err = unix.FsconfigSetString(context, key, value)
+		} else {
+			err = unix.FsconfigSetFlag(context, key)
 		}
 		if err != nil {
 			return fmt.Errorf("option %s: %w", option, err)

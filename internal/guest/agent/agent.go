@@ -43,6 +43,7 @@ type Agent struct {
 	mu       sync.Mutex // guards what follows
 	debug    bool
 	builder  *approot.Builder
+	accounts *accounts
 	apps     map[string]*app
 	starting sync.WaitGroup
 	closing  bool

@@ -3,10 +3,12 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"regexp"
+	"sync/atomic"
 	"time"
 
 	"rkt/internal/guest/approot"
@@ -28,6 +30,8 @@ type app struct {
 	root    *approot.Root
 	stdio   *stdio
 	service *systemd.Service
+	oomed   uint64        // what oomKills said before the start
+	killed  atomic.Bool   // the agent killed it
 	gone    chan struct{} // closed when its end is an event
 }
 
@@ -87,12 +91,11 @@ func (s *session) StartApp(ctx context.Context, req *guestproto.StartAppRequest)
 // start makes an app's root and starts it in there.
 func (a *Agent) start(ctx context.Context, req *guestproto.StartAppRequest, io *stdio) (*app, error) {
 	app := &app{name: req.Name, manager: a.systemd, stdio: io, gone: make(chan struct{})}
-	builder, err := a.reserve(app)
-	if err != nil {
+	if err := a.reserve(app); err != nil {
 		return nil, err
 	}
 	defer a.starting.Done()
-	if err := app.launch(ctx, builder, req); err != nil {
+	if err := a.launch(ctx, app, req); err != nil {
 		a.mu.Lock()
 		delete(a.apps, app.name)
 		a.mu.Unlock()
@@ -114,25 +117,25 @@ func validName(name string) bool {
 }
 
 // reserve registers an app that is to be started.
-func (a *Agent) reserve(app *app) (*approot.Builder, error) {
+func (a *Agent) reserve(app *app) error {
 	if !validName(app.name) {
-		return nil, fmt.Errorf("%q can't be the name of an app", app.name)
+		return fmt.Errorf("%q can't be the name of an app", app.name)
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	switch {
 	case a.builder == nil:
-		return nil, errors.New("the machine is not configured")
+		return errors.New("the machine is not configured")
 	case a.closing:
-		return nil, errors.New("the machine is being shut down")
+		return errors.New("the machine is being shut down")
 	case a.apps[app.name] != nil:
-		return nil, errors.New("there is an app of that name")
+		return errors.New("there is an app of that name")
 	case len(a.apps) == guestproto.MaxApps:
-		return nil, fmt.Errorf("there are %d apps already", guestproto.MaxApps)
+		return fmt.Errorf("there are %d apps already", guestproto.MaxApps)
 	}
 	a.apps[app.name] = app
 	a.starting.Add(1)
-	return a.builder, nil
+	return nil
 }
 
 // running returns an app that was started and has not ended.
@@ -152,13 +155,13 @@ func (a *Agent) running(name string) (*app, error) {
 }
 
 // launch does what start is for. On an error nothing is left of the app.
-func (a *app) launch(ctx context.Context, builder *approot.Builder, req *guestproto.StartAppRequest) error {
+func (a *Agent) launch(ctx context.Context, app *app, req *guestproto.StartAppRequest) error {
 	image, err := filesystem(ctx, req.Disk)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errDisk, err)
 	}
-	root, err := builder.Build(approot.Spec{
-		Name:         a.name,
+	root, err := a.builder.Build(approot.Spec{
+		Name:         app.name,
 		Image:        image,
 		ReadOnly:     req.ReadOnlyRoot,
 		ProtectPaths: req.Confinement.GetProtectPaths(),
@@ -166,34 +169,38 @@ func (a *app) launch(ctx context.Context, builder *approot.Builder, req *guestpr
 	if err != nil {
 		return err
 	}
-	service, err := a.exec(ctx, root, req)
+	service, err := a.exec(ctx, app, root, req)
 	if err != nil {
 		return errors.Join(err, root.Unmount())
 	}
-	a.root, a.service = root, service
-	a.stdio.run()
+	app.root, app.service = root, service
+	app.stdio.run()
 	return nil
 }
 
 // exec starts the app's program in its root.
-func (a *app) exec(ctx context.Context, root *approot.Root, req *guestproto.StartAppRequest) (*systemd.Service, error) {
+func (a *Agent) exec(ctx context.Context, app *app, root *approot.Root, req *guestproto.StartAppRequest) (*systemd.Service, error) {
 	u := unit{req: req, root: root.Path}
 	if err := u.resolve(root.Root); err != nil {
 		return nil, err
 	}
-	if err := a.stdio.prepare(u.uid, root.Path); err != nil {
+	if err := a.accounts.ensure(u.uid, append(req.SupplementaryGids, u.gid)...); err != nil {
+		return nil, err
+	}
+	if err := app.stdio.prepare(u.uid, root.Path); err != nil {
 		return nil, fmt.Errorf("prepare stdio: %w", err)
 	}
 	// The app has its copies, or never will.
-	defer a.stdio.closeTheirs()
-	properties, err := u.properties(a.stdio)
+	defer app.stdio.closeTheirs()
+	properties, err := u.properties(app.stdio)
 	if err != nil {
 		return nil, err
 	}
-	service, err := a.manager.Start(ctx, "app-"+a.name+".service", properties)
+	app.oomed = oomKills()
+	service, err := a.systemd.Start(ctx, "app-"+app.name+".service", properties)
 	var start *systemd.StartError
 	if errors.As(err, &start) && start.Step == "EXEC" {
-		return nil, errors.Join(err, approot.ExplainExec(root.Root, u.binary))
+		return nil, cmp.Or(approot.ExplainExec(root.Root, u.binary), err)
 	}
 	return service, err
 }
@@ -214,7 +221,7 @@ func (a *app) wait() *guestproto.Exit {
 		Code:      status.Code,
 		Signal:    status.Signal,
 		CoreDump:  status.CoreDump,
-		OomKilled: status.Result == "oom-kill",
+		OomKilled: status.Signal == sigkill && !a.killed.Load() && oomKills() > a.oomed,
 	}
 }
 
@@ -245,5 +252,6 @@ func (a *app) stop(ctx context.Context, timeout time.Duration) error {
 func (a *app) kill() {
 	ctx, cancel := context.WithTimeout(context.Background(), leftoverGrace)
 	defer cancel()
+	a.killed.Store(true)
 	_ = a.manager.Kill(ctx, a.service, systemd.All, sigkill)
 }

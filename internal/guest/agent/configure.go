@@ -49,8 +49,12 @@ func (s *session) Configure(ctx context.Context, req *guestproto.ConfigureReques
 	if err != nil {
 		return nil, fmt.Errorf("prepare for apps: %w", err)
 	}
+	accounts, err := newAccounts(a.opts.Dirs.State)
+	if err != nil {
+		return nil, fmt.Errorf("prepare for users: %w", err)
+	}
 	a.mu.Lock()
-	a.builder, a.debug = builder, req.Debug
+	a.builder, a.accounts, a.debug = builder, accounts, req.Debug
 	a.mu.Unlock()
 	a.logf("configured as %s", req.Hostname)
 	return &guestproto.ConfigureResponse{}, nil
@@ -78,22 +82,7 @@ func setMachineID(id, dir string) error {
 	if err := os.WriteFile(name, []byte(id+"\n"), 0o444); err != nil {
 		return err
 	}
-	source, err := os.Open(name)
-	if err != nil {
-		return err
-	}
-	defer source.Close()
-	target, err := os.Open("/etc/machine-id")
-	if err != nil {
-		return err
-	}
-	defer target.Close()
-	mount, err := linux.Bind(source, linux.ReadOnly)
-	if err != nil {
-		return err
-	}
-	defer mount.Close()
-	return linux.Attach(mount, target)
+	return coverFile(name, "/etc/machine-id")
 }
 
 // loopbackUp makes sure of what systemd has done by itself already.

@@ -35,12 +35,17 @@ type Dirs struct {
 
 // New returns a Builder. Hosts is the text of /etc/hosts for images without.
 func New(d Dirs, hosts string) (*Builder, error) {
-	for _, dir := range []string{d.Images, d.Roots, d.Scratch, d.State} {
+	for _, dir := range []string{d.Images, d.Scratch, d.State} {
 		if err := os.MkdirAll(dir, 0o700); err != nil {
 			return nil, err
 		}
 	}
 	b := &Builder{dirs: d}
+	// The machine's own root can't be written.
+	roots := linux.Filesystem{Type: "tmpfs", Source: "roots", Options: []string{"mode=755", "size=1m"}, Attrs: pseudo}
+	if err := (&Root{}).mountAt(roots, d.Roots); err != nil {
+		return nil, err
+	}
 	name := filepath.Join(d.State, "hosts")
 	if err := os.WriteFile(name, []byte(hosts), 0o644); err != nil {
 		return nil, err
@@ -57,7 +62,8 @@ func New(d Dirs, hosts string) (*Builder, error) {
 
 // Close lets go of what the Builder holds. Roots stay.
 func (b *Builder) Close() error {
-	return errors.Join(b.hosts.Close(), b.hidden.close(), linux.Unmount(filepath.Join(b.dirs.State, "hidden")))
+	return errors.Join(b.hosts.Close(), b.hidden.close(),
+		linux.Unmount(filepath.Join(b.dirs.State, "hidden")), linux.Unmount(b.dirs.Roots))
 }
 
 // Spec is what makes one app's root differ from another's.
@@ -144,6 +150,9 @@ func (b *Builder) overlay(r *Root, s Spec) error {
 	if err := copyOwner(image, upper); err != nil {
 		return err
 	}
+	if err := hideLostAndFound(image, upper); err != nil {
+		return err
+	}
 	layers := linux.Filesystem{
 		Type:    "overlay",
 		Source:  "overlay",
@@ -151,6 +160,25 @@ func (b *Builder) overlay(r *Root, s Spec) error {
 		Attrs:   linux.NoDev,
 	}
 	return r.mountAt(layers, r.Path)
+}
+
+// hideLostAndFound hides the directory that a file system has for its own
+// repair, and that its image knows nothing of, if it is empty.
+func hideLostAndFound(image, upper string) error {
+	const name = "lost+found"
+	entries, err := os.ReadDir(filepath.Join(image, name))
+	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, unix.ENOTDIR) || len(entries) > 0 {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	// overlayfs takes this device for "there is no such file".
+	err = unix.Mknod(filepath.Join(upper, name), unix.S_IFCHR, 0)
+	if err != nil && !errors.Is(err, unix.EEXIST) {
+		return fmt.Errorf("hide %s: %w", name, err)
+	}
+	return nil
 }
 
 // copyOwner gives the upper layer's root, which is what shows, the owner and
