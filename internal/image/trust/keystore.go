@@ -127,29 +127,37 @@ func readKeyFile(path string) (*Key, error) {
 	return keys[0], nil
 }
 
-// prefixesOf returns the prefixes that one of the keys with the given ids is
-// trusted for, sorted. Files that are no keys are passed over.
-func (s *Keystore) prefixesOf(ids []uint64) []string {
-	var prefixes []string
-	for _, top := range s.dirs(prefixDir) {
+// place is a key and the prefix that it is trusted for, "" for all images.
+type place struct {
+	prefix string
+	key    *Key
+}
+
+// known returns the places of the keys with the given ids, sorted by prefix.
+// Files that are no keys, and keys that are masked, are passed over.
+func (s *Keystore) known(ids []uint64) []place {
+	var places []place
+	look := func(top string, path string) {
+		key, err := readKeyFile(path)
+		if err != nil || !slices.ContainsFunc(ids, key.hasID) {
+			return
+		}
+		prefix, err := filepath.Rel(top, filepath.Dir(path))
+		if err != nil || prefix == "." {
+			prefix = ""
+		}
+		if ring, err := s.keyring(appc.ACIdentifier(prefix)); err == nil && ring[key.Fingerprint()] != nil {
+			places = append(places, place{prefix, key})
+		}
+	}
+	for _, top := range append(s.dirs(rootDir), s.dirs(prefixDir)...) {
 		_ = filepath.WalkDir(top, func(path string, e fs.DirEntry, err error) error {
-			if err != nil || e.IsDir() {
-				return nil
-			}
-			key, err := readKeyFile(path)
-			if err != nil || !slices.ContainsFunc(ids, key.hasID) {
-				return nil
-			}
-			prefix, err := filepath.Rel(top, filepath.Dir(path))
-			if err != nil {
-				return nil
-			}
-			if ring, err := s.keyring(appc.ACIdentifier(prefix)); err == nil && ring[key.Fingerprint()] != nil {
-				prefixes = append(prefixes, prefix)
+			if err == nil && !e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
+				look(top, path)
 			}
 			return nil
 		})
 	}
-	slices.Sort(prefixes)
-	return slices.Compact(prefixes)
+	slices.SortFunc(places, func(a, b place) int { return strings.Compare(a.prefix, b.prefix) })
+	return places
 }

@@ -86,6 +86,9 @@ func TestPrefixes(t *testing.T) {
 	if got := errhint.Of(err); got != hint {
 		t.Errorf("hint %q", got)
 	}
+	if err := verify(k, "example.com/ab", append(data, 'x'), sig); !errors.Is(err, trust.ErrBadSignature) {
+		t.Errorf("a changed image with another name: %v", err)
+	}
 	other := imagetest.NewSigner(t, "B", "b@example.com")
 	if err := verify(k, "example.com/a", data, other.Sign(t, data)); !errors.Is(err, trust.ErrUnknownKey) || errhint.Of(err) == "" {
 		t.Errorf("another key: %v", err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
@@ -119,9 +120,37 @@ func (s *Keystore) Verify(name appc.ACIdentifier, signed, sig io.Reader) (*Signe
 // VerifySignature is Verify for a signature that was read before.
 func (s *Keystore) VerifySignature(name appc.ACIdentifier, signed io.Reader, sig *Signature) (*Signer, error) {
 	keys, err := s.CheckIssuer(name, sig)
+	if errors.Is(err, ErrOtherPrefix) {
+		// The name may be what was changed.
+		if bad := s.CheckContent(signed, sig); bad != nil {
+			return nil, bad
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
+	return verify(keys, signed, sig)
+}
+
+// CheckContent says whether signed was changed since it was signed by any key
+// that is trusted for any image at all: ErrBadSignature. It is for telling a
+// changed image from one that was bad all along, not for trusting one.
+func (s *Keystore) CheckContent(signed io.Reader, sig *Signature) error {
+	var keys []*Key
+	for _, p := range s.known(sig.issuers) {
+		keys = append(keys, p.key)
+	}
+	if keys == nil {
+		return nil
+	}
+	if _, err := verify(keys, signed, sig); errors.Is(err, ErrBadSignature) {
+		return err
+	}
+	return nil
+}
+
+// verify checks that one of the keys has signed all of signed.
+func verify(keys []*Key, signed io.Reader, sig *Signature) (*Signer, error) {
 	list := make(openpgp.EntityList, len(keys))
 	for i, key := range keys {
 		list[i] = key.entity
@@ -146,11 +175,8 @@ func (s *Keystore) CheckIssuer(name appc.ACIdentifier, sig *Signature) ([]*Key, 
 	}
 	var keys []*Key
 	for _, key := range ring {
-		for _, id := range sig.issuers {
-			if key.hasID(id) {
-				keys = append(keys, key)
-				break
-			}
+		if slices.ContainsFunc(sig.issuers, key.hasID) {
+			keys = append(keys, key)
 		}
 	}
 	if keys != nil {
@@ -167,8 +193,14 @@ func (s *Keystore) untrusted(name appc.ACIdentifier, sig *Signature) error {
 	for i, id := range sig.issuers {
 		ids[i] = fmt.Sprintf("%016X", id)
 	}
+	var prefixes []string
+	for _, p := range s.known(sig.issuers) {
+		if p.prefix != "" && !slices.Contains(prefixes, p.prefix) {
+			prefixes = append(prefixes, p.prefix)
+		}
+	}
 	err := fmt.Errorf("%w (key ID %s, image %q)", ErrUnknownKey, strings.Join(ids, ", "), name)
-	if prefixes := s.prefixesOf(sig.issuers); prefixes != nil {
+	if prefixes != nil {
 		err = fmt.Errorf("%w: key ID %s is trusted for %s, not for %q",
 			ErrOtherPrefix, strings.Join(ids, ", "), strings.Join(prefixes, ", "), name)
 	}
