@@ -41,11 +41,11 @@ func entryPoint(ctx context.Context, name string, args []string) (int, error) {
 	case "stop":
 		ctx, cancel := context.WithTimeout(ctx, killTimeout)
 		defer cancel()
-		return statusOf(supervisor.Stop(ctx, slices.Contains(args, "--force")))
+		return statusOf(supervisor.Stop(ctx, last(args), slices.Contains(args, "--force")))
 	case "gc":
 		ctx, cancel := context.WithTimeout(ctx, killTimeout)
 		defer cancel()
-		return statusOf(supervisor.CollectGarbage(ctx))
+		return statusOf(supervisor.CollectGarbage(ctx, last(args)))
 	default:
 		return statusError, errors.New("this program is part of a stage1 image and is run by rkt")
 	}
@@ -64,6 +64,14 @@ func run(ctx context.Context, args []string) (int, error) {
 		return statusError, err
 	}
 	return supervisor.Run(ctx, kvm.NewLauncher(image), parsed)
+}
+
+// last returns the pod's UUID, which ends the arguments of stop and gc.
+func last(args []string) string {
+	if len(args) == 0 {
+		return ""
+	}
+	return args[len(args)-1]
 }
 
 func statusOf(err error) (int, error) {

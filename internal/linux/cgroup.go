@@ -63,9 +63,10 @@ func PlanCgroup(path string) (Cgroup, error) {
 	return c, nil
 }
 
-// OwnCgroup returns the group that this program is in.
+// OwnCgroup returns the group with the given name that this program is in. A
+// hierarchy that has the program in another group is left out.
 // Format: cgroups(7), /proc/PID/cgroup.
-func OwnCgroup() (Cgroup, error) {
+func OwnCgroup(name string) (Cgroup, error) {
 	v2, v1Memory, err := cgroupMounts()
 	if err != nil {
 		return nil, err
@@ -77,7 +78,7 @@ func OwnCgroup() (Cgroup, error) {
 	var c Cgroup
 	for line := range strings.Lines(string(b)) {
 		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
-		if len(fields) != 3 {
+		if len(fields) != 3 || filepath.Base(fields[2]) != name {
 			continue
 		}
 		switch {
@@ -86,6 +87,9 @@ func OwnCgroup() (Cgroup, error) {
 		case v1Memory != "" && slices.Contains(strings.Split(fields[1], ","), "memory"):
 			c = append(c, filepath.Join(v1Memory, fields[2]))
 		}
+	}
+	if c == nil {
+		return nil, fmt.Errorf("this program is in no control group named %s", name)
 	}
 	return c, nil
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 
 	systemd "github.com/coreos/go-systemd/v22/dbus"
@@ -51,7 +52,7 @@ func joinScope(ctx context.Context, uuid string, memoryMax int64) error {
 		{Name: "MemoryMax", Value: dbus.MakeVariant(uint64(memoryMax))},
 		{Name: "CollectMode", Value: dbus.MakeVariant("inactive-or-failed")},
 	}
-	name := "rkt-" + uuid + ".scope"
+	name := scopeName(uuid)
 	done := make(chan string, 1)
 	if _, err := conn.StartTransientUnitContext(ctx, name, "fail", properties, done); err != nil {
 		return fmt.Errorf("start %s: %w", name, err)
@@ -64,7 +65,7 @@ func joinScope(ctx context.Context, uuid string, memoryMax int64) error {
 	case <-ctx.Done():
 		return fmt.Errorf("start %s: %w", name, ctx.Err())
 	}
-	group, err := linux.OwnCgroup()
+	group, err := linux.OwnCgroup(name)
 	if err != nil {
 		return err
 	}
@@ -75,8 +76,10 @@ func recordCgroup(group linux.Cgroup) error {
 	return writeFile(cgroupFile, []byte(strings.Join(group, "\n")+"\n"))
 }
 
-// recordedCgroup returns the pod's group, empty if it never had one.
-func recordedCgroup() (linux.Cgroup, error) {
+// recordedCgroup returns the group of the pod in the working directory, empty if
+// it never had one. Its processes may be killed: a directory that is not named
+// after the pod is an error.
+func recordedCgroup(uuid string) (linux.Cgroup, error) {
 	b, err := readFile(cgroupFile)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -84,5 +87,14 @@ func recordedCgroup() (linux.Cgroup, error) {
 	if err != nil {
 		return nil, err
 	}
-	return strings.Fields(string(b)), nil
+	group := linux.Cgroup(strings.Fields(string(b)))
+	for _, dir := range group {
+		if base := filepath.Base(dir); base != uuid && base != scopeName(uuid) {
+			return nil, fmt.Errorf("%s: %s is not the pod's", cgroupFile, dir)
+		}
+	}
+	return group, nil
 }
+
+// scopeName is the name of a pod's scope.
+func scopeName(uuid string) string { return "rkt-" + uuid + ".scope" }

@@ -81,14 +81,14 @@ func (c controlService) Stop(context.Context, *control.StopRequest) (*control.St
 // Stop asks the pod in the working directory to end, and returns at once. With
 // force, or if the pod has processes but no supervisor, it kills them and
 // returns when they are gone. A pod that has ended already is no error.
-func Stop(ctx context.Context, force bool) error {
+func Stop(ctx context.Context, uuid string, force bool) error {
 	if !force {
 		err := control.Stop(ctx)
 		if !errors.Is(err, control.ErrNotRunning) {
 			return err
 		}
 	}
-	group, err := recordedCgroup()
+	group, err := recordedCgroup(uuid)
 	if err != nil {
 		return err
 	}
@@ -97,8 +97,8 @@ func Stop(ctx context.Context, force bool) error {
 
 // CollectGarbage removes what the ended pod in the working directory has left
 // outside of that directory. It may be called again after any failure.
-func CollectGarbage(ctx context.Context) error {
-	group, err := recordedCgroup()
+func CollectGarbage(ctx context.Context, uuid string) error {
+	group, err := recordedCgroup(uuid)
 	if err != nil {
 		return err
 	}
