@@ -126,11 +126,11 @@ func (s *Store) renderable(id string) (*Image, *record, error) {
 	id = appc.Hash(id).Key()
 	r, err := s.readRecord(id)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("image %q: %w", id, err)
 	}
 	img, err := s.get(id)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("image %q: %w", id, err)
 	}
 	if len(img.Manifest.Dependencies) > 0 {
 		return nil, nil, fmt.Errorf("image %q has dependencies, which are %w", r.Name, ErrUnsupported)

@@ -64,7 +64,7 @@ func (s *Store) List(ctx context.Context) (images []Image, damaged []error, err 
 func (s *Store) Get(id string) (*Image, error) {
 	full, err := s.resolve(id)
 	if err != nil {
-		return nil, fmt.Errorf("image %q: %w", id, err)
+		return nil, err
 	}
 	return s.get(full)
 }
@@ -162,7 +162,7 @@ func (s *Store) FindByName(name appc.ACIdentifier, labels appc.Labels) (*Image, 
 		matches = append(matches, r)
 	}
 	if len(matches) == 0 {
-		return nil, fmt.Errorf("image %q: %w", name, ErrNotFound)
+		return nil, ErrNotFound
 	}
 	_, versioned := labels.Get("version")
 	best := slices.MaxFunc(matches, func(a, b *record) int {

@@ -203,7 +203,7 @@ func (s *Store) checkBlob(r *record) error {
 // for pods that use it.
 func (s *Store) Remove(id string) error {
 	if _, err := appc.ParseHash(id); err != nil {
-		return fmt.Errorf("image %q: %w", id, ErrNotFound)
+		return ErrNotFound
 	}
 	id = appc.Hash(id).Key()
 	l, err := s.lock(context.Background(), lockDir, id)
@@ -212,7 +212,7 @@ func (s *Store) Remove(id string) error {
 	}
 	if _, err := os.Stat(s.recordFile(id)); errors.Is(err, fs.ErrNotExist) {
 		l.release()
-		return fmt.Errorf("image %q: %w", id, ErrNotFound)
+		return ErrNotFound
 	}
 	fault.Point("store.remove.before")
 	if err := errors.Join(removeFile(s.recordFile(id)), linux.SyncDir(s.dir+"/"+indexDir)); err != nil {

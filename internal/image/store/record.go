@@ -45,7 +45,7 @@ type record struct {
 func (s *Store) readRecord(id string) (*record, error) {
 	f, err := os.Open(s.recordFile(id))
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("image %q: %w", id, ErrNotFound)
+		return nil, ErrNotFound
 	}
 	if err != nil {
 		return nil, err
