@@ -97,6 +97,18 @@ func Bind(f *os.File, attrs int) (*os.File, error) {
 	return mount, nil
 }
 
+// CopyTree makes a copy of the mount that f is the root of and of all below,
+// attached nowhere. A file opened through the copy, as long as that is there,
+// is known to /proc by its path from f.
+func CopyTree(f *os.File) (*os.File, error) {
+	const flags = unix.AT_EMPTY_PATH | unix.AT_RECURSIVE | unix.OPEN_TREE_CLONE | unix.OPEN_TREE_CLOEXEC
+	tree, err := unix.OpenTree(int(f.Fd()), "", flags)
+	if err != nil {
+		return nil, fmt.Errorf("copy mounts of %s: %w", f.Name(), os.NewSyscallError("open_tree", err))
+	}
+	return os.NewFile(uintptr(tree), f.Name()), nil
+}
+
 // Restrict adds attributes to the mount that f is the root of.
 func Restrict(f *os.File, attrs int) error {
 	if attrs == 0 {

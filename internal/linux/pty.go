@@ -4,16 +4,15 @@ import (
 	"cmp"
 	"errors"
 	"os"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
 
-// PTY is a pseudo-terminal.
+// PTY is our end of a pseudo-terminal. Reading and writing it can be
+// interrupted.
 type PTY struct {
-	Master *os.File // polled: its Read and Write can be interrupted
-	Slave  *os.File // keeps the master from seeing a hang-up before anybody came
-	Number int      // the slave's name below its devpts
+	Master *os.File
+	Number int // the terminal's name below its devpts
 }
 
 // OpenPTY makes a pseudo-terminal of the devpts that the ptmx device is of.
@@ -23,26 +22,13 @@ func OpenPTY(ptmx string) (PTY, error) {
 		return PTY{}, wrapPath("open", ptmx, err)
 	}
 	p := PTY{Master: os.NewFile(uintptr(fd), ptmx)}
-	if p.Slave, p.Number, err = openSlave(fd); err != nil {
-		return PTY{}, errors.Join(err, p.Master.Close())
+	if err := unix.IoctlSetPointerInt(fd, unix.TIOCSPTLCK, 0); err != nil {
+		return PTY{}, errors.Join(os.NewSyscallError("ioctl TIOCSPTLCK", err), p.Master.Close())
+	}
+	if p.Number, err = unix.IoctlGetInt(fd, unix.TIOCGPTN); err != nil {
+		return PTY{}, errors.Join(os.NewSyscallError("ioctl TIOCGPTN", err), p.Master.Close())
 	}
 	return p, nil
-}
-
-func openSlave(master int) (*os.File, int, error) {
-	if err := unix.IoctlSetPointerInt(master, unix.TIOCSPTLCK, 0); err != nil {
-		return nil, 0, os.NewSyscallError("ioctl TIOCSPTLCK", err)
-	}
-	number, err := unix.IoctlGetInt(master, unix.TIOCGPTN)
-	if err != nil {
-		return nil, 0, os.NewSyscallError("ioctl TIOCGPTN", err)
-	}
-	const flags = unix.O_RDWR | unix.O_NOCTTY | unix.O_CLOEXEC
-	slave, _, errno := unix.Syscall(unix.SYS_IOCTL, uintptr(master), unix.TIOCGPTPEER, flags)
-	if errno != 0 {
-		return nil, 0, os.NewSyscallError("ioctl TIOCGPTPEER", errno)
-	}
-	return os.NewFile(slave, "pts/"+strconv.Itoa(number)), number, nil
 }
 
 // Resize tells programs on the terminal its size.

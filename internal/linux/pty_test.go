@@ -2,6 +2,8 @@ package linux_test
 
 import (
 	"bufio"
+	"fmt"
+	"os"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -16,15 +18,19 @@ func TestPTY(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer p.Master.Close()
-	defer p.Slave.Close()
+	slave, err := os.OpenFile(fmt.Sprintf("/dev/pts/%d", p.Number), os.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slave.Close()
 	if err := p.Resize(30, 100); err != nil {
 		t.Fatal(err)
 	}
-	size, err := unix.IoctlGetWinsize(int(p.Slave.Fd()), unix.TIOCGWINSZ)
+	size, err := unix.IoctlGetWinsize(int(slave.Fd()), unix.TIOCGWINSZ)
 	if err != nil || size.Row != 30 || size.Col != 100 {
 		t.Errorf("size = %+v, %v", size, err)
 	}
-	if _, err := p.Slave.WriteString("hello\n"); err != nil {
+	if _, err := slave.WriteString("hello\n"); err != nil {
 		t.Fatal(err)
 	}
 	if line, err := bufio.NewReader(p.Master).ReadString('\n'); line != "hello\r\n" {

@@ -52,7 +52,7 @@ func classify(err error) *failure {
 		kind = guestproto.StartFailure_KIND_GROUP
 	case errors.Is(err, errEmptyExec):
 		kind = guestproto.StartFailure_KIND_EMPTY_EXEC
-	case errors.Is(err, approot.ErrBinary):
+	case errors.Is(err, approot.ErrBinary), errors.Is(err, approot.ErrNotProgram):
 		kind = guestproto.StartFailure_KIND_NO_BINARY
 	case errors.Is(err, approot.ErrImage), errors.Is(err, errDisk):
 		kind = guestproto.StartFailure_KIND_DISK
@@ -187,7 +187,7 @@ func (a *Agent) exec(ctx context.Context, app *app, root *approot.Root, req *gue
 	if err := a.accounts.ensure(u.uid, append(req.SupplementaryGids, u.gid)...); err != nil {
 		return nil, err
 	}
-	if err := app.stdio.prepare(u.uid, root.Path); err != nil {
+	if err := app.stdio.prepare(u.uid, root); err != nil {
 		return nil, fmt.Errorf("prepare stdio: %w", err)
 	}
 	// The app has its copies, or never will.

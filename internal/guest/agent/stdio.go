@@ -4,6 +4,7 @@ package agent
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
@@ -14,6 +15,7 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
+	"rkt/internal/guest/approot"
 	"rkt/internal/guest/guestproto"
 	"rkt/internal/guest/mux"
 	"rkt/internal/linux"
@@ -36,7 +38,8 @@ type stdio struct {
 	inPipe   *os.File   // we write here
 	outPipes []*os.File // we read here: stdout, stderr
 	theirs   []*os.File // the app's ends
-	ptsPath  string     // path of the terminal, as the machine sees it
+	tree     linux.Root // the app's mounts, for its terminal
+	ttyPath  string     // of the terminal, for systemd
 }
 
 // openStdio opens the channels that a request names.
@@ -70,9 +73,9 @@ func (s *stdio) abandon() {
 }
 
 // prepare makes pipes, or a terminal in the app's root, for a user.
-func (s *stdio) prepare(uid uint32, root string) error {
+func (s *stdio) prepare(uid uint32, root *approot.Root) error {
 	if s.terminal != nil {
-		return s.openTerminal(uid, root)
+		return s.openTerminal(uid, root.Root, root.Path)
 	}
 	if s.in != nil {
 		ours, err := s.pipe(linux.ReadEnd, uid)
@@ -105,17 +108,32 @@ func (s *stdio) pipe(theirEnd int, uid uint32) (*os.File, error) {
 	return ours, nil
 }
 
-func (s *stdio) openTerminal(uid uint32, root string) error {
-	devpts := filepath.Join(root, "dev", "pts")
+// openTerminal makes a terminal of the app's own. systemd opens it by our
+// descriptor, which is of a copy of the app's mounts: so the app finds the
+// terminal at the path that /proc says it has open.
+func (s *stdio) openTerminal(uid uint32, root linux.Root, path string) error {
 	var err error
-	if s.pty, err = linux.OpenPTY(filepath.Join(devpts, "ptmx")); err != nil {
+	if s.pty, err = linux.OpenPTY(filepath.Join(path, "dev/pts/ptmx")); err != nil {
 		return err
 	}
-	s.theirs = append(s.theirs, s.pty.Slave)
-	s.ptsPath = filepath.Join(devpts, strconv.Itoa(s.pty.Number))
-	if err := s.pty.Slave.Chown(int(uid), -1); err != nil {
+	tree, err := linux.CopyTree(root.Dir())
+	if err != nil {
 		return err
 	}
+	s.tree = linux.RootAt(tree)
+	slave, err := s.tree.Open("dev/pts/"+strconv.Itoa(s.pty.Number), unix.O_RDWR|unix.O_NOCTTY, 0)
+	if err != nil {
+		return err
+	}
+	s.theirs = append(s.theirs, slave)
+	if err := slave.Chown(int(uid), -1); err != nil {
+		return err
+	}
+	fd, err := descriptor(slave)
+	if err != nil {
+		return err
+	}
+	s.ttyPath = fmt.Sprintf("/proc/%d/fd/%d", os.Getpid(), fd)
 	return s.resize(s.terminal)
 }
 
@@ -136,7 +154,7 @@ func (s *stdio) closeTheirs() {
 }
 
 func (s *stdio) closeOurs() {
-	for _, f := range append(s.outPipes, s.inPipe, s.pty.Master) {
+	for _, f := range append(s.outPipes, s.inPipe, s.pty.Master, s.tree.Dir()) {
 		if f != nil {
 			f.Close()
 		}
@@ -179,6 +197,7 @@ func (s *stdio) finish() {
 		s.inPipe.Close()
 	}
 	if s.terminal != nil {
+		s.tree.Close()
 		// The kernel passes on a terminal's output in its own time, then hangs up.
 		_ = s.pty.Master.SetReadDeadline(time.Now().Add(hangUpGrace))
 	}

@@ -144,7 +144,7 @@ func stdioProperties(io *stdio) ([]systemd.Property, error) {
 			{Name: "StandardInput", Value: "tty"},
 			{Name: "StandardOutput", Value: "tty"},
 			{Name: "StandardError", Value: "tty"},
-			{Name: "TTYPath", Value: io.ptsPath},
+			{Name: "TTYPath", Value: io.ttyPath},
 		}, nil
 	}
 	names := []string{"StandardOutputFileDescriptor", "StandardErrorFileDescriptor"}

@@ -30,8 +30,6 @@ func ExplainExec(root linux.Root, program string) error {
 	return fmt.Errorf("%w %q, which is to interpret %q", ErrBinary, name, program)
 }
 
-var errNotProgram = errors.New("neither a script nor a program of this kind of machine")
-
 // interpreter returns the program that a script or a dynamic program names to
 // run it, or "" for a static one.
 func interpreter(f io.ReaderAt) (string, error) {
@@ -49,7 +47,7 @@ func interpreter(f io.ReaderAt) (string, error) {
 	case bytes.HasPrefix(head, []byte("\x7fELF")):
 		return elfInterpreter(f, head)
 	}
-	return "", errNotProgram
+	return "", ErrNotProgram
 }
 
 const (
@@ -81,29 +79,29 @@ func elfInterpreter(f io.ReaderAt, head []byte) (string, error) {
 		}
 	}
 	if len(head) < layout.headerSize || head[class+1] != littleEndian {
-		return "", errNotProgram
+		return "", ErrNotProgram
 	}
 	table := layout.word(head, layout.segments)
 	size := int64(binary.LittleEndian.Uint16(head[layout.size:]))
 	count := int64(binary.LittleEndian.Uint16(head[layout.count:]))
 	if size < int64(layout.segmentSize) || count > maxSegments || table < 0 {
-		return "", errNotProgram
+		return "", ErrNotProgram
 	}
 	segment := make([]byte, layout.segmentSize)
 	for i := range count {
 		if _, err := f.ReadAt(segment, table+i*size); err != nil {
-			return "", errNotProgram
+			return "", ErrNotProgram
 		}
 		if binary.LittleEndian.Uint32(segment) != segmentInterpreter {
 			continue
 		}
 		from, length := layout.word(segment, layout.segmentFrom), layout.word(segment, layout.segmentLen)
 		if from < 0 || length <= 0 || length > maxInterpreter {
-			return "", errNotProgram
+			return "", ErrNotProgram
 		}
 		name := make([]byte, length)
 		if _, err := f.ReadAt(name, from); err != nil {
-			return "", errNotProgram
+			return "", ErrNotProgram
 		}
 		return string(bytes.TrimRight(name, "\x00")), nil
 	}

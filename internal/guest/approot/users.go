@@ -23,6 +23,8 @@ var (
 	ErrUser   = errors.New("invalid user")
 	ErrGroup  = errors.New("invalid group")
 	ErrBinary = errors.New("unable to find")
+	// ErrNotProgram means that a file is there but can't be executed.
+	ErrNotProgram = errors.New("neither a script nor a program of this kind of machine")
 )
 
 // noID is what the kernel takes for "leave it as it is".

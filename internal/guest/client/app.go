@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 
 	"rkt/internal/guest/guestproto"
 	"rkt/internal/guest/mux"
@@ -29,6 +30,11 @@ func (m *Machine) StartApp(ctx context.Context, spec App) (Started, error) {
 	agent, err := m.agent()
 	if err != nil {
 		return Started{}, err
+	}
+	// Once channels are open, the machine must hear of them.
+	err = sendable(wireApp(spec, &guestproto.Channels{Stdin: math.MaxUint32, Stdout: math.MaxUint32, Stderr: math.MaxUint32}))
+	if err != nil {
+		return Started{}, fmt.Errorf("start app %q: %w", printable(spec.Name), err)
 	}
 	a, err := m.addApp(spec)
 	if err != nil {

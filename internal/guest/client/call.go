@@ -44,10 +44,8 @@ type call[Request, Response proto.Message] struct {
 // be told from a stray one. Only its limit ends it, and the session with it.
 func (c call[Request, Response]) do(ctx context.Context, m *Machine, req Request) (Response, error) {
 	var none Response
-	if wire, err := proto.Marshal(req); err != nil {
+	if err := sendable(req); err != nil {
 		return none, fmt.Errorf("%s: %w", c.name, err)
-	} else if len(wire) > guestproto.MaxMessage-messageSlack {
-		return none, fmt.Errorf("%s: %w: %d bytes", c.name, ErrTooLarge, len(wire))
 	}
 	limit := c.limit
 	if deadline, ok := ctx.Deadline(); ok {
@@ -80,6 +78,18 @@ func (c call[Request, Response]) do(ctx context.Context, m *Machine, req Request
 	case <-m.done:
 		return none, m.Err()
 	}
+}
+
+// sendable returns why a request can't be sent, or nil.
+func sendable(req proto.Message) error {
+	wire, err := proto.Marshal(req)
+	if err != nil {
+		return err
+	}
+	if len(wire) > guestproto.MaxMessage-messageSlack {
+		return fmt.Errorf("%w: %d bytes", ErrTooLarge, len(wire))
+	}
+	return nil
 }
 
 // explain turns a call's error into one of ours. What is not the agent's own

@@ -54,6 +54,7 @@ type Machine struct {
 	apps   map[string]*app
 	starts int    // apps that were ever started, and so channel numbers used
 	exited int    // apps whose end the machine has told
+	parted bool   // the machine has said goodbye: now it may go
 	last   uint32 // highest channel number in use
 
 	workers sync.WaitGroup // everything that may send to exits, or is in a call
@@ -113,6 +114,9 @@ func (m *Machine) fail(err error) {
 	defer m.mu.Unlock()
 	if m.err != nil {
 		return
+	}
+	if m.parted {
+		err = ErrClosed
 	}
 	m.err = err
 	close(m.done)
@@ -202,6 +206,13 @@ func (m *Machine) dataEnded(err error) {
 func (m *Machine) broken(format string, args ...any) error {
 	m.fail(fmt.Errorf("%w: %w", ErrProtocol, fmt.Errorf(format, args...)))
 	return m.Err()
+}
+
+// part notes that the machine's end is in order from here on.
+func (m *Machine) part() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.parted = true
 }
 
 // bounded returns ctx with a deadline if it has none.

@@ -131,6 +131,7 @@ func (m *Machine) Shutdown(ctx context.Context, timeout time.Duration) (Goodbye,
 	if err != nil {
 		return Goodbye{}, err
 	}
+	m.part()
 	release := call[*guestproto.ReleaseRequest, *guestproto.ReleaseResponse]{"release", releaseLimit, agent.Release}
 	ctx, cancel := context.WithTimeout(ctx, releaseLimit)
 	defer cancel()

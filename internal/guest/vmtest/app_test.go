@@ -1,6 +1,7 @@
 package vmtest_test
 
 import (
+	"bufio"
 	"bytes"
 	"context"
 	"io"
@@ -69,6 +70,19 @@ func (m *machine) launch(t testing.TB, app client.App) *output {
 		started.Stdio.Stdin.Close()
 	}
 	return o
+}
+
+// launchReady starts an app and returns when it says that it is ready.
+func (m *machine) launchReady(t testing.TB, app client.App) client.Stdio {
+	t.Helper()
+	started, err := m.StartApp(t.Context(), app)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if line, err := bufio.NewReader(started.Stdio.Stdout).ReadString('\n'); line != "ready\n" {
+		t.Fatalf("%s says %q: %v", app.Name, line, err)
+	}
+	return started.Stdio
 }
 
 // exit waits for the end of the app that ends next.

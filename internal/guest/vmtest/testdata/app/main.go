@@ -261,7 +261,7 @@ func wait([]string) {
 func stubborn([]string) {
 	signal.Ignore(syscall.SIGTERM)
 	fmt.Println("ready")
-	select {}
+	time.Sleep(time.Hour)
 }
 
 // orphan leaves a process behind that keeps its output open.
