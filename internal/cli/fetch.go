@@ -106,16 +106,16 @@ func (p *program) fetch(cmd *cobra.Command, apps []*appargs.App, pull *pullFlags
 	defer images.Close()
 	fetcher := p.fetcher(images, policy)
 	for _, app := range apps {
-		ref, err := image.ParseReference(app.Image)
+		ref, err := parseImage(app.Image)
 		if err == nil && ref.Kind == image.KindHash {
 			err = errors.New("an image ID names what is in the store already")
 		}
 		if err != nil {
-			return fmt.Errorf("image %q: %w", app.Image, detail(err))
+			return aboutImage(app.Image, err)
 		}
 		id, err := fetcher.Fetch(cmd.Context(), ref, fetch.Options{SignaturePath: app.Signature})
 		if err != nil {
-			return fmt.Errorf("image %q: %w", app.Image, detail(err))
+			return aboutImage(app.Image, err)
 		}
 		if !full {
 			id = id[:min(len(id), fetchedID)]

@@ -3,6 +3,9 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"os"
+	"strconv"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -27,16 +30,36 @@ func (p *program) newImage() *cobra.Command {
 // that, or its name.
 func storedImage(images *store.Store, arg string) (*store.Image, error) {
 	found, err := lookUp(images, arg)
+	if err != nil {
+		return nil, aboutImage(arg, err)
+	}
+	return found, nil
+}
+
+// parseImage understands the image string of a command line. A file must be
+// there: without it the first thing to be missed would be its signature.
+func parseImage(arg string) (image.Reference, error) {
+	ref, err := image.ParseReference(arg)
+	if err == nil && ref.Kind == image.KindFile {
+		_, err = os.Stat(ref.Path)
+	}
+	return ref, err
+}
+
+// aboutImage says which image an error is about, if it doesn't yet, and what to
+// do.
+func aboutImage(arg string, err error) error {
+	if !strings.Contains(err.Error(), strconv.Quote(arg)) {
+		err = fmt.Errorf("image %q: %w", arg, err)
+	}
 	switch {
+	case errhint.Of(err) != "":
 	case errors.Is(err, store.ErrNotFound):
 		err = errhint.With(err, "`rkt image list` shows the images in the store")
 	case errors.Is(err, store.ErrAmbiguous), errors.Is(err, store.ErrIDTooShort):
 		err = errhint.With(err, "give more of the image ID; `rkt image list --full` shows it whole")
 	}
-	if err != nil {
-		return nil, fmt.Errorf("image %q: %w", arg, err)
-	}
-	return found, nil
+	return detail(err)
 }
 
 func lookUp(images *store.Store, arg string) (*store.Image, error) {

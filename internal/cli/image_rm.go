@@ -3,6 +3,7 @@ package cli
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/spf13/cobra"
 )
@@ -27,25 +28,30 @@ func (p *program) imageRm(cmd *cobra.Command, args []string) error {
 	}
 	defer images.Close()
 	m := p.messages(cmd)
-	done, failed := make(map[string]bool), 0
+	// All are looked up first: an image may be named in several ways.
+	var ids []string
+	failed := 0
 	for _, arg := range args {
 		found, err := storedImage(images, arg)
-		if err == nil && done[found.ID] {
-			continue
-		}
-		if err == nil {
-			err = images.Remove(found.ID)
-		}
 		if err != nil {
 			m.err(err)
 			failed++
+		} else if !slices.Contains(ids, found.ID) {
+			ids = append(ids, found.ID)
+		}
+	}
+	removed := 0
+	for _, id := range ids {
+		if err := images.Remove(id); err != nil {
+			m.err(fmt.Errorf("image %q: %w", id, err))
+			failed++
 			continue
 		}
-		done[found.ID] = true
-		fmt.Fprintf(p.stdout, "successfully removed aci for image: %q\n", found.ID)
+		removed++
+		fmt.Fprintf(p.stdout, "successfully removed aci for image: %q\n", id)
 	}
-	if len(done) > 0 {
-		m.printf("%d image(s) successfully removed", len(done))
+	if removed > 0 {
+		m.printf("%d image(s) successfully removed", removed)
 	}
 	if failed > 0 {
 		return fmt.Errorf("%d image(s) cannot be removed", failed)

@@ -13,7 +13,6 @@ import (
 	"rkt/internal/cli/appargs"
 	"rkt/internal/cli/podmanifest"
 	"rkt/internal/errhint"
-	"rkt/internal/image"
 	"rkt/internal/image/fetch"
 	"rkt/internal/image/store"
 	"rkt/internal/version"
@@ -144,7 +143,7 @@ func (p *program) fetchApps(ctx context.Context, args []*appargs.App, fetcher *f
 	for _, app := range args {
 		stored, err := fetchApp(ctx, app, fetcher)
 		if err != nil {
-			return nil, fmt.Errorf("image %q: %w", app.Image, detail(err))
+			return nil, err
 		}
 		apps = append(apps, podmanifest.App{Args: app, ID: stored.ID, Image: stored.Manifest, ImageJSON: stored.ManifestJSON})
 	}
@@ -152,13 +151,13 @@ func (p *program) fetchApps(ctx context.Context, args []*appargs.App, fetcher *f
 }
 
 func fetchApp(ctx context.Context, app *appargs.App, fetcher *fetch.Fetcher) (*store.Image, error) {
-	ref, err := image.ParseReference(app.Image)
+	ref, err := parseImage(app.Image)
 	if err != nil {
-		return nil, err
+		return nil, aboutImage(app.Image, err)
 	}
 	id, err := fetcher.Fetch(ctx, ref, fetch.Options{SignaturePath: app.Signature})
 	if err != nil {
-		return nil, err
+		return nil, aboutImage(app.Image, err)
 	}
 	return fetcher.Store.Get(id)
 }
