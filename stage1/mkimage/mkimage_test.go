@@ -70,7 +70,11 @@ func TestCutZeros(t *testing.T) {
 func TestBuildNeedsItsOptions(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{
-		nil, {"build"}, {"check"}, {"check", "a", "b"}, {"other"},
+		nil,
+		{"build"},
+		{"check"},
+		{"check", "a", "b"},
+		{"other"},
 		{"build", "-version", "1", "-kernel", "k", "-stage1", "s", "-agent", "a"},
 		{"build", "-version", "1", "-kernel", "k", "-stage1", "s", "-agent", "a", "-out", "o", "-dir", "d"},
 	} {
