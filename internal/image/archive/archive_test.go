@@ -102,8 +102,10 @@ func vectors(t testing.TB) []vector {
 		{"long name", aci(t, imagetest.File("rootfs/"+strings.Repeat("d/", 1000)+strings.Repeat("f", 255), "")), ""},
 		{"directory twice", aci(t, imagetest.Dir("rootfs/d"), imagetest.Dir("rootfs/d")), ""},
 		{"file twice", aci(t, imagetest.File("rootfs/f", "1"), imagetest.File("rootfs/f", "2")), ""},
-		{"global header", imagetest.Tar(t, imagetest.Entry{Header: tar.Header{Typeflag: tar.TypeXGlobalHeader,
-			PAXRecords: map[string]string{"comment": "x"}}}, imagetest.File("manifest", manifest()), imagetest.Dir("rootfs")), ""},
+		{"global header", imagetest.Tar(t, imagetest.Entry{Header: tar.Header{
+			Typeflag:   tar.TypeXGlobalHeader,
+			PAXRecords: map[string]string{"comment": "x"},
+		}}, imagetest.File("manifest", manifest()), imagetest.Dir("rootfs")), ""},
 		{"zeros after the end", append(bytes.Clone(ok), make([]byte, 8192)...), ""},
 
 		{"empty", nil, "it is empty"},
@@ -296,7 +298,7 @@ func TestEntries(t *testing.T) {
 		Name, Link, Data string
 		Type             byte
 		Mode             int64
-		Uid, Gid         int
+		UID, GID         int
 		Xattrs           map[string]string
 	}
 	var got []entry
@@ -315,8 +317,10 @@ func TestEntries(t *testing.T) {
 		if e.Manifest {
 			continue
 		}
-		got = append(got, entry{e.Name, e.Header.Linkname, string(data), e.Header.Typeflag, e.Header.Mode,
-			e.Header.Uid, e.Header.Gid, archive.Xattrs(&e.Header)})
+		got = append(got, entry{
+			e.Name, e.Header.Linkname, string(data), e.Header.Typeflag, e.Header.Mode,
+			e.Header.Uid, e.Header.Gid, archive.Xattrs(&e.Header),
+		})
 	}
 	none := map[string]string{}
 	want := []entry{

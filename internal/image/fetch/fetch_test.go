@@ -328,13 +328,12 @@ func TestURL(t *testing.T) {
 func TestBadServers(t *testing.T) {
 	t.Parallel()
 	b := newBench(t)
-	b.fetcher.patience = 300 * time.Millisecond
+	b.fetcher.patience = time.Second
 	aci := b.image("example.com/a")
 	done := make(chan struct{})
 	plain := httptest.NewServer(send(aci))
 	t.Cleanup(plain.Close)
-	var server *httptest.Server
-	server = b.serve(map[string]http.HandlerFunc{
+	server := b.serve(map[string]http.HandlerFunc{
 		"/unsigned.aci": send(aci),
 		"/error.aci":    func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusServiceUnavailable) },
 		"/html.aci":     send([]byte("<!DOCTYPE html><title>Sign in</title>")),

@@ -106,13 +106,13 @@ func (f *Fetcher) GetKeys(ctx context.Context, location string) ([]byte, error) 
 // client returns a client for one request. It takes bodies as they are sent:
 // signatures are over compressed bytes.
 func (f *Fetcher) client() *http.Client {
-	dialer := &net.Dialer{Timeout: f.wait(dialTimeout)}
+	dialer := &net.Dialer{Timeout: dialTimeout}
 	return &http.Client{
 		Transport: &http.Transport{
 			Proxy:                  http.ProxyFromEnvironment,
 			DialContext:            dialer.DialContext,
 			TLSClientConfig:        &tls.Config{InsecureSkipVerify: f.Insecure.TLS}, //nolint:gosec // the user's wish
-			TLSHandshakeTimeout:    f.wait(dialTimeout),
+			TLSHandshakeTimeout:    dialTimeout,
 			ResponseHeaderTimeout:  f.wait(headerTimeout),
 			MaxResponseHeaderBytes: maxHeader,
 			DisableCompression:     true,

@@ -72,7 +72,7 @@ func mustExt4(t testing.TB, layers ...render.Layer) string {
 type node struct {
 	Type         byte
 	Mode         int64
-	Uid, Gid     int
+	UID, GID     int
 	Link         string
 	Data         string
 	Major, Minor int64
@@ -120,7 +120,7 @@ func parse(t testing.TB, b []byte) map[string]node {
 			t.Fatal(err)
 		}
 		nodes[filepath.Clean(h.Name)] = node{
-			Type: h.Typeflag, Mode: h.Mode, Uid: h.Uid, Gid: h.Gid, Link: h.Linkname, Data: string(data),
+			Type: h.Typeflag, Mode: h.Mode, UID: h.Uid, GID: h.Gid, Link: h.Linkname, Data: string(data),
 			Major: h.Devmajor, Minor: h.Devminor, Mtime: h.ModTime.UTC().Format("2006-01-02T15:04:05.999999999"),
 			Xattrs: archive.Xattrs(h),
 		}

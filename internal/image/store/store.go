@@ -112,8 +112,15 @@ func (s *Store) makeDirs(dataDir string) error {
 		name string
 		mode os.FileMode
 	}{
-		{"", dirMode}, {blobDir, dirMode}, {manifestDir, dirMode}, {indexDir, dirMode}, {lockDir, dirMode},
-		{treeLockDir, dirMode}, {tmpDir, dirMode}, {diskDir, diskDirMode}, {treeDir, treeDirMode},
+		{"", dirMode},
+		{blobDir, dirMode},
+		{manifestDir, dirMode},
+		{indexDir, dirMode},
+		{lockDir, dirMode},
+		{treeLockDir, dirMode},
+		{tmpDir, dirMode},
+		{diskDir, diskDirMode},
+		{treeDir, treeDirMode},
 	} {
 		path := filepath.Join(s.dir, d.name)
 		err := os.Mkdir(path, d.mode)

@@ -39,8 +39,10 @@ func newGPG(t testing.TB) *gpg {
 // run runs gpg with the given input and returns what it prints.
 func (g *gpg) run(input []byte, args ...string) []byte {
 	g.t.Helper()
-	base := []string{"--homedir", g.home, "--batch", "--yes", "--quiet", "--pinentry-mode", "loopback",
-		"--passphrase", "", "--trust-model", "always"}
+	base := []string{
+		"--homedir", g.home, "--batch", "--yes", "--quiet", "--pinentry-mode", "loopback",
+		"--passphrase", "", "--trust-model", "always",
+	}
 	cmd := exec.Command("gpg", append(base, args...)...)
 	cmd.Stdin = bytes.NewReader(input)
 	var stderr bytes.Buffer

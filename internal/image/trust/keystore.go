@@ -137,7 +137,7 @@ type place struct {
 // Files that are no keys, and keys that are masked, are passed over.
 func (s *Keystore) known(ids []uint64) []place {
 	var places []place
-	look := func(top string, path string) {
+	look := func(top, path string) {
 		key, err := readKeyFile(path)
 		if err != nil || !slices.ContainsFunc(ids, key.hasID) {
 			return
