@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"syscall"
 
 	"rkt/internal/guest/agent"
 	"rkt/internal/guest/approot"
@@ -23,9 +24,23 @@ func main() {
 			State:   "/run/rkt/state",
 		},
 		End: linux.Restart,
-		Log: os.Stderr,
+		Log: console{},
 	})
 	// The unit ends the machine if the agent ends.
-	fmt.Fprintln(os.Stderr, "agent:", err)
+	fmt.Fprintln(console{}, "agent:", err)
 	os.Exit(1)
+}
+
+// console writes to the machine's console. It is opened each time, which is
+// seldom: an agent that has nothing to say doesn't wait for a serial line.
+type console struct{}
+
+// Write writes p to the console, if there is one.
+func (console) Write(p []byte) (int, error) {
+	f, err := os.OpenFile("/dev/console", os.O_WRONLY|syscall.O_NOCTTY, 0)
+	if err != nil {
+		return 0, err
+	}
+	defer f.Close()
+	return f.Write(p)
 }

@@ -35,31 +35,24 @@ type app struct {
 	gone    chan struct{} // closed when its end is an event
 }
 
-// failure is why an app did not start, when nothing else is wrong.
-type failure struct {
-	kind guestproto.StartFailure_Kind
-	err  error
-}
-
-// classify says what kind of failure an error is.
-func classify(err error) *failure {
+// classify says what kind of failure kept an app from starting.
+func classify(err error) guestproto.StartFailure_Kind {
 	var start *systemd.StartError
-	kind := guestproto.StartFailure_KIND_SETUP
 	switch {
 	case errors.Is(err, approot.ErrUser):
-		kind = guestproto.StartFailure_KIND_USER
+		return guestproto.StartFailure_KIND_USER
 	case errors.Is(err, approot.ErrGroup):
-		kind = guestproto.StartFailure_KIND_GROUP
+		return guestproto.StartFailure_KIND_GROUP
 	case errors.Is(err, errEmptyExec):
-		kind = guestproto.StartFailure_KIND_EMPTY_EXEC
+		return guestproto.StartFailure_KIND_EMPTY_EXEC
 	case errors.Is(err, approot.ErrBinary), errors.Is(err, approot.ErrNotProgram):
-		kind = guestproto.StartFailure_KIND_NO_BINARY
+		return guestproto.StartFailure_KIND_NO_BINARY
 	case errors.Is(err, approot.ErrImage), errors.Is(err, errDisk):
-		kind = guestproto.StartFailure_KIND_DISK
-	case errors.As(err, &start) && start.Step == "EXEC":
-		kind = guestproto.StartFailure_KIND_NO_BINARY
+		return guestproto.StartFailure_KIND_DISK
+	case errors.As(err, &start) && start.Step == systemd.StepExec:
+		return guestproto.StartFailure_KIND_NO_BINARY
 	}
-	return &failure{kind, err}
+	return guestproto.StartFailure_KIND_SETUP
 }
 
 var (
@@ -81,9 +74,9 @@ func (s *session) StartApp(ctx context.Context, req *guestproto.StartAppRequest)
 	a, err := s.agent.start(ctx, req, io)
 	if err != nil {
 		io.abandon()
-		f := classify(err)
 		s.agent.logf("app %s: %v", req.Name, err)
-		return &guestproto.StartAppResponse{Failure: &guestproto.StartFailure{Kind: f.kind, Message: f.err.Error()}}, nil
+		failure := &guestproto.StartFailure{Kind: classify(err), Message: err.Error()}
+		return &guestproto.StartAppResponse{Failure: failure}, nil
 	}
 	return &guestproto.StartAppResponse{Pid: int32(a.service.PID())}, nil
 }
@@ -199,7 +192,7 @@ func (a *Agent) exec(ctx context.Context, app *app, root *approot.Root, req *gue
 	app.oomed = oomKills()
 	service, err := a.systemd.Start(ctx, "app-"+app.name+".service", properties)
 	var start *systemd.StartError
-	if errors.As(err, &start) && start.Step == "EXEC" {
+	if errors.As(err, &start) && start.Step == systemd.StepExec {
 		return nil, cmp.Or(approot.ExplainExec(root.Root, u.binary), err)
 	}
 	return service, err

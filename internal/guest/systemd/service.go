@@ -59,6 +59,9 @@ func (s *Service) Status() Status {
 	return s.status
 }
 
+// StepExec is the step at which systemd executes the program.
+const StepExec = "EXEC"
+
 // StartError is why a service that systemd tried to start did not run.
 type StartError struct {
 	Result string // of the job
@@ -163,7 +166,7 @@ func store[T any](changed map[string]dbus.Variant, name string, to *T) {
 // status. Source: systemd.exec(5), "Process exit codes".
 func step(status int32) string {
 	steps := map[int32]string{
-		200: "CHDIR", 201: "NICE", 202: "FDS", 203: "EXEC", 204: "MEMORY", 205: "LIMITS",
+		200: "CHDIR", 201: "NICE", 202: "FDS", 203: StepExec, 204: "MEMORY", 205: "LIMITS",
 		206: "OOM_ADJUST", 207: "SIGNAL_MASK", 208: "STDIN", 209: "STDOUT", 210: "CHROOT",
 		211: "IOPRIO", 212: "TIMERSLACK", 213: "SECUREBITS", 214: "SETSCHEDULER",
 		215: "CPUAFFINITY", 216: "GROUP", 217: "USER", 218: "CAPABILITIES", 219: "CGROUP",

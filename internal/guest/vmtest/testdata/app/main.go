@@ -27,6 +27,7 @@ func main() {
 		"say":      say,
 		"env":      env,
 		"cat":      cat,
+		"echo":     echo,
 		"status":   status,
 		"list":     list,
 		"probe":    probe,
@@ -71,6 +72,12 @@ func env([]string) {
 func cat([]string) {
 	n, err := io.Copy(os.Stdout, os.Stdin)
 	fmt.Fprintln(os.Stderr, n, err)
+}
+
+// echo says something, then does as cat.
+func echo([]string) {
+	fmt.Println("hello")
+	_, _ = io.Copy(os.Stdout, os.Stdin)
 }
 
 // status prints what the kernel and the file system say of this process.
