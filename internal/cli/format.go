@@ -75,8 +75,13 @@ func timeAgo(d time.Duration) string {
 		length time.Duration
 		name   string
 	}{
-		{365 * day, "year"}, {30 * day, "month"}, {7 * day, "week"}, {day, "day"},
-		{time.Hour, "hour"}, {time.Minute, "minute"}, {time.Second, "second"},
+		{365 * day, "year"},
+		{30 * day, "month"},
+		{7 * day, "week"},
+		{day, "day"},
+		{time.Hour, "hour"},
+		{time.Minute, "minute"},
+		{time.Second, "second"},
 	} {
 		switch n := int(d / unit.length); {
 		case n == 1:

@@ -31,8 +31,10 @@ func imageFields() []imageField {
 			}
 			return i.ID[:min(len(i.ID), shortImageID)]
 		}, nil},
-		{"name", "NAME", func(i *store.Image, _ bool, _ time.Time) string { return imageName(i.Manifest) },
-			func(a, b *store.Image) int { return strings.Compare(imageName(a.Manifest), imageName(b.Manifest)) }},
+		{
+			"name", "NAME", func(i *store.Image, _ bool, _ time.Time) string { return imageName(i.Manifest) },
+			func(a, b *store.Image) int { return strings.Compare(imageName(a.Manifest), imageName(b.Manifest)) },
+		},
 		{"size", "SIZE", func(i *store.Image, full bool, _ time.Time) string {
 			if full {
 				return strconv.FormatInt(i.Size, 10)

@@ -56,6 +56,7 @@ func (p *program) trust(cmd *cobra.Command, t *trustKeys, locations []string) er
 		t.scope = "all images"
 	}
 	fetcher := p.fetcher(nil, fetch.PullUpdate)
+	fetcher.Insecure.HTTP = t.insecureAllowHTTP
 	for _, location := range locations {
 		if err := p.trustLocation(cmd.Context(), t, fetcher, location); err != nil {
 			return err
@@ -81,11 +82,6 @@ func (t *trustKeys) check(cmd *cobra.Command, locations []string) error {
 	if t.prefix != "" {
 		if _, err := appc.NewACIdentifier(t.prefix); err != nil {
 			return fmt.Errorf("--prefix: %w", err)
-		}
-	}
-	for _, location := range locations {
-		if strings.HasPrefix(location, "http://") && !t.insecureAllowHTTP {
-			return fmt.Errorf("key %q: --insecure-allow-http required for http URLs", location)
 		}
 	}
 	return nil

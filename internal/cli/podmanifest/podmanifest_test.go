@@ -121,8 +121,11 @@ func TestBuildEnvironment(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := appc.Environment{
-		{Name: "A", Value: "image"}, {Name: "B", Value: "flag"}, {Name: "C", Value: "file"},
-		{Name: "D", Value: "set"}, {Name: "E", Value: "file"},
+		{Name: "A", Value: "image"},
+		{Name: "B", Value: "flag"},
+		{Name: "C", Value: "file"},
+		{Name: "D", Value: "set"},
+		{Name: "E", Value: "file"},
 	}
 	if diff := cmp.Diff(want, m.Apps[0].App.Environment); diff != "" {
 		t.Error(diff)
@@ -136,17 +139,27 @@ func TestBuildRefuses(t *testing.T) {
 		words, fields, want string
 	}{
 		"two of a name": {"i i", "," + platform + app, "error: multiple apps with name i"},
-		"nothing to run": {"i", "," + platform,
-			"error: image " + id + " has no app section and --exec argument is not provided"},
-		"empty exec": {"i", "," + platform + `,"app":{"exec":[],"user":"0","group":"0"}`,
-			`image "example.com/i" has an empty "exec" (try --exec=BINARY)`},
+		"nothing to run": {
+			"i", "," + platform,
+			"error: image " + id + " has no app section and --exec argument is not provided",
+		},
+		"empty exec": {
+			"i", "," + platform + `,"app":{"exec":[],"user":"0","group":"0"}`,
+			`image "example.com/i" has an empty "exec" (try --exec=BINARY)`,
+		},
 		"no os": {"i", app, `image "example.com/i": missing os label in the image manifest`},
-		"other os": {"i", `,"labels":[{"name":"os","value":"freebsd"},{"name":"arch","value":"amd64"}]` + app,
-			`image "example.com/i": bad os "freebsd" (must be one of: [linux])`},
-		"no such capability": {"i --caps-retain=CAP_NOPE", "," + platform + app,
-			`invalid pod manifest: apps[0].app.isolators[0].value.set[0]: "CAP_NOPE" is not a capability`},
-		"bad user": {"i --user=a:b", "," + platform + app,
-			`invalid pod manifest: apps[0].app.user: "a:b" is neither a name, nor a number, nor a path`},
+		"other os": {
+			"i", `,"labels":[{"name":"os","value":"freebsd"},{"name":"arch","value":"amd64"}]` + app,
+			`image "example.com/i": bad os "freebsd" (must be one of: [linux])`,
+		},
+		"no such capability": {
+			"i --caps-retain=CAP_NOPE", "," + platform + app,
+			`invalid pod manifest: apps[0].app.isolators[0].value.set[0]: "CAP_NOPE" is not a capability`,
+		},
+		"bad user": {
+			"i --user=a:b", "," + platform + app,
+			`invalid pod manifest: apps[0].app.user: "a:b" is neither a name, nor a number, nor a path`,
+		},
 	} {
 		m := image(t, "example.com/i", test.fields)
 		if _, err := build(t, test.words, podmanifest.Options{}, m, m); err == nil || err.Error() != test.want {
