@@ -62,7 +62,8 @@ func NewWarden(jail Jail) (*Warden, error) {
 
 // Start starts a process as the first of a PID namespace, under the jail's
 // uid, without capabilities. It gets files as its descriptors 0, 1, 2, … and no
-// others. It is killed when this program ends, however that happens.
+// others, and env as its whole environment: nil is an empty one. It is killed
+// when this program ends, however that happens.
 func (w *Warden) Start(argv, env []string, files []*os.File) (*os.Process, error) {
 	result := make(chan started)
 	w.requests <- request{argv, env, files, result}
@@ -100,7 +101,7 @@ func (w *Warden) run(ready chan<- error) {
 	for r := range w.requests {
 		p, err := os.StartProcess(r.argv[0], r.argv, &os.ProcAttr{
 			Dir:   "/",
-			Env:   r.env,
+			Env:   append([]string{}, r.env...), // nil would pass on that of this program
 			Files: r.files,
 			Sys: &syscall.SysProcAttr{
 				Cloneflags: syscall.CLONE_NEWPID,

@@ -33,6 +33,7 @@ func main() {
 	var st syscall.Stat_t
 	fmt.Println("above", fstatAbove(&st) != nil)
 	fmt.Println("fd4", syscall.Fstat(4, &st) != nil)
+	fmt.Println("environment", os.Environ())
 }
 
 func fstatAbove(st *syscall.Stat_t) error {
@@ -85,7 +86,7 @@ func TestJail(t *testing.T) {
 	defer lock.Close()
 
 	got := runJailed(t, linux.Jail{Root: root, ID: 0x70000123}, lock)
-	want := "root [/program]\nids 1879048483 1879048483 1\ngroups 0\nwrite true\nabove true\nfd4 true\n"
+	want := "root [/program]\nids 1879048483 1879048483 1\ngroups 0\nwrite true\nabove true\nfd4 true\nenvironment []\n"
 	if got != want {
 		t.Errorf("the jailed process says\n%s\nwant\n%s", got, want)
 	}
