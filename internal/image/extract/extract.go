@@ -40,6 +40,7 @@ func To(dir string, r *archive.Reader) (err error) {
 	}
 	defer func() { err = errors.Join(err, root.Close()) }()
 	x := &extractor{root: root}
+	defer func() { err = errors.Join(err, x.leave()) }()
 	for {
 		e, err := r.Next()
 		if errors.Is(err, io.EOF) {
@@ -60,38 +61,92 @@ func To(dir string, r *archive.Reader) (err error) {
 
 type extractor struct {
 	root *os.Root
-	dirs []*archive.Entry // to be finished last, the deepest first
+	dirs []*archive.Entry // to be described last, the deepest first
+
+	// The directory that the last entry was put in stays open, because most
+	// often the next one goes there too.
+	dir     *os.Root
+	dirName string
+}
+
+// enter returns the directory with the given name, which it makes if it is
+// missing.
+func (x *extractor) enter(name string) (*os.Root, error) {
+	if x.dir != nil && x.dirName == name {
+		return x.dir, nil
+	}
+	if err := x.leave(); err != nil {
+		return nil, err
+	}
+	if err := x.root.MkdirAll(name, dirMode); err != nil {
+		return nil, err
+	}
+	dir, err := x.root.OpenRoot(name)
+	if err != nil {
+		return nil, err
+	}
+	x.dir, x.dirName = dir, name
+	return dir, nil
+}
+
+func (x *extractor) leave() error {
+	if x.dir == nil {
+		return nil
+	}
+	dir := x.dir
+	x.dir = nil
+	return dir.Close()
 }
 
 func (x *extractor) entry(e *archive.Entry, r io.Reader) error {
-	h := &e.Header
-	if h.Typeflag == tar.TypeDir {
+	if e.Header.Typeflag == tar.TypeDir {
 		x.dirs = append(x.dirs, e)
 		return x.root.MkdirAll(e.Name, dirMode)
 	}
-	if err := x.root.MkdirAll(path.Dir(e.Name), dirMode); err != nil {
+	dir, err := x.enter(path.Dir(e.Name))
+	if err != nil {
 		return err
 	}
-	if err := x.root.Remove(e.Name); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	name := path.Base(e.Name)
+	if err = x.make(dir, name, e); errors.Is(err, fs.ErrExist) {
+		// Of two entries with one name the later counts.
+		if err := dir.Remove(name); err != nil {
+			return err
+		}
+		err = x.make(dir, name, e)
+	}
+	if err != nil || e.Header.Typeflag != tar.TypeReg {
 		return err
 	}
+	return fill(dir, name, &e.Header, r)
+}
+
+// make makes what an entry stands for, empty: fs.ErrExist if there is something
+// with its name.
+func (x *extractor) make(dir *os.Root, name string, e *archive.Entry) error {
+	h := &e.Header
 	switch h.Typeflag {
 	case tar.TypeReg:
-		return x.file(e, r)
+		f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		if err != nil {
+			return err
+		}
+		return f.Close()
 	case tar.TypeLink:
 		return x.root.Link(h.Linkname, e.Name)
 	case tar.TypeSymlink:
-		if err := x.root.Symlink(h.Linkname, e.Name); err != nil {
+		if err := dir.Symlink(h.Linkname, name); err != nil {
 			return err
 		}
-		return x.root.Lchown(e.Name, h.Uid, h.Gid)
+		return dir.Lchown(name, h.Uid, h.Gid)
 	default:
-		return x.node(e)
+		return node(dir, name, h)
 	}
 }
 
-func (x *extractor) file(e *archive.Entry, r io.Reader) (err error) {
-	f, err := x.root.OpenFile(e.Name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+// fill writes a file's data and describes it.
+func fill(dir *os.Root, name string, h *tar.Header, r io.Reader) (err error) {
+	f, err := dir.OpenFile(name, os.O_WRONLY, 0)
 	if err != nil {
 		return err
 	}
@@ -108,7 +163,7 @@ func (x *extractor) file(e *archive.Entry, r io.Reader) (err error) {
 	if err := out.Finish(); err != nil {
 		return err
 	}
-	return describe(f, &e.Header)
+	return describe(f, h)
 }
 
 // describe gives an open file what its header says.
@@ -134,23 +189,22 @@ func describe(f *os.File, h *tar.Header) error {
 }
 
 // node makes a device or a named pipe.
-func (x *extractor) node(e *archive.Entry) error {
-	dir, err := x.root.Open(path.Dir(e.Name))
+func node(dir *os.Root, name string, h *tar.Header) error {
+	f, err := dir.Open(".")
 	if err != nil {
 		return err
 	}
-	defer dir.Close()
-	h := &e.Header
+	defer f.Close()
 	kind := map[byte]uint32{tar.TypeChar: unix.S_IFCHR, tar.TypeBlock: unix.S_IFBLK, tar.TypeFifo: unix.S_IFIFO}[h.Typeflag]
-	name, mode := path.Base(e.Name), uint32(h.Mode)                                   //nolint:gosec // permission bits
-	device := unix.Mkdev(uint32(h.Devmajor), uint32(h.Devminor))                      //nolint:gosec // the reader has checked the range
-	if err := unix.Mknodat(int(dir.Fd()), name, kind|mode, int(device)); err != nil { //nolint:gosec // 32 bits
+	mode := uint32(h.Mode)                                       //nolint:gosec // permission bits
+	device := unix.Mkdev(uint32(h.Devmajor), uint32(h.Devminor)) //nolint:gosec // the reader has checked the range
+	if err := unix.Mknodat(int(f.Fd()), name, kind|mode, int(device)); err != nil {
 		return os.NewSyscallError("mknod", err)
 	}
-	if err := x.root.Lchown(e.Name, h.Uid, h.Gid); err != nil {
+	if err := dir.Lchown(name, h.Uid, h.Gid); err != nil {
 		return err
 	}
-	return x.root.Chmod(e.Name, os.FileMode(h.Mode).Perm()) //nolint:gosec // permission bits
+	return dir.Chmod(name, os.FileMode(h.Mode).Perm()) //nolint:gosec // permission bits
 }
 
 // finish describes the directories, now that nothing changes in them any more,
