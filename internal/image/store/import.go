@@ -42,7 +42,7 @@ func (s *Store) NewIncoming() (*Incoming, error) {
 // Write adds to the archive: ErrNoSpace if the disk has too little room.
 func (in *Incoming) Write(p []byte) (int, error) {
 	if int64(len(p)) > in.room {
-		return 0, in.store.explainSpace(fmt.Errorf("%w for the image", archive.ErrTooLarge))
+		return 0, in.store.explainSpace(archive.ErrTooLarge)
 	}
 	n, err := in.temp.File.Write(p)
 	in.room -= int64(n)
