@@ -70,10 +70,11 @@ func TestHostDiskFull(t *testing.T) {
 // TestImageTooBig shows an image that is more than the host's disk can hold.
 func TestImageTooBig(t *testing.T) {
 	t.Parallel()
-	h := newSmallHost(t, 16<<20)
+	// A store leaves a gibibyte of its disk for others.
+	h := newSmallHost(t, 1<<30+24<<20)
 	file := h.write("big.aci", probeImage(t, "example.com/big", nil,
 		imagetest.File("rootfs/big", strings.Repeat("0123456789abcdef", 4<<20))))
-	h.refuse(t, "no space left", "run", "--insecure-options=image", file)
+	h.refuse(t, "not enough free disk space", "run", "--insecure-options=image", file)
 	h.start(probeID(t), "--cpu=1", "--", "exit", "5").expect(5)
 }
 

@@ -94,6 +94,14 @@ func (p *pod) expect(status int) result {
 	return r
 }
 
+// finish ends a pod of sleeping apps in order.
+func (p *pod) finish() {
+	p.h.Helper()
+	p.out.await(p.h, "ready")
+	p.signal(syscall.SIGTERM)
+	p.expect(0)
+}
+
 // kill ends the pod whatever it is doing.
 func (p *pod) kill() {
 	if p.cmd.Process == nil {
@@ -123,12 +131,25 @@ func (p *pod) uuid() string {
 
 func (p *pod) awaitUUID() string {
 	p.h.Helper()
+	p.awaitFile(p.uuidFile)
+	b, err := os.ReadFile(p.uuidFile)
+	uuid := strings.TrimSpace(string(b))
+	if err != nil || len(uuid) != uuidLength {
+		p.h.Fatalf("UUID %q, %v", uuid, err)
+	}
+	return uuid
+}
+
+// awaitFile returns when a file exists in a directory that exists already. It
+// fails the test if the pod ends without it.
+func (p *pod) awaitFile(path string) {
+	p.h.Helper()
 	watch, err := linux.NewWatch()
 	if err != nil {
 		p.h.Fatal(err)
 	}
 	defer watch.Close()
-	if err := watch.Add(filepath.Dir(p.uuidFile)); err != nil {
+	if err := watch.Add(filepath.Dir(path)); err != nil {
 		p.h.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(p.h.Context(), patience)
@@ -141,18 +162,23 @@ func (p *pod) awaitUUID() string {
 		}
 	}()
 	for {
-		b, err := os.ReadFile(p.uuidFile)
-		if uuid := strings.TrimSpace(string(b)); len(uuid) == uuidLength {
-			return uuid
+		_, err := os.Lstat(path)
+		if err == nil {
+			return
 		}
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			p.h.Fatal(err)
-		}
-		if ctx.Err() != nil {
-			p.h.Fatalf("no UUID was written:\n%s%s", p.out, p.err)
+		if !errors.Is(err, os.ErrNotExist) || ctx.Err() != nil {
+			p.h.Fatalf("there is no %s (%v):\n%s%s", path, err, p.out, p.err)
 		}
 		_ = watch.Wait(ctx) // its end is seen above, after another look
 	}
+}
+
+// machineStarted returns when the pod has a machine, which has yet to boot.
+func (p *pod) machineStarted() {
+	p.h.Helper()
+	dir := filepath.Join(p.h.data(), "pods", "run", p.uuid())
+	p.awaitFile(dir)
+	p.awaitFile(filepath.Join(dir, "pid"))
 }
 
 const uuidLength = 36
