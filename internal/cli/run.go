@@ -121,10 +121,11 @@ func (p *program) run(cmd *cobra.Command, r *run) error {
 		return err
 	}
 	defer images.Close()
-	stage1, err := p.stage1(cmd.Context(), &r.stage1, images)
+	source, err := p.chooseStage1(&r.stage1, images)
 	if err != nil {
 		return err
 	}
+	defer source.close()
 	apps, err := p.fetchApps(cmd.Context(), r.parser.Apps, p.fetcher(images, policy))
 	if err != nil {
 		return err
@@ -133,6 +134,10 @@ func (p *program) run(cmd *cobra.Command, r *run) error {
 	manifest, err := podmanifest.Build(apps, *variables)
 	if err != nil {
 		return detail(err)
+	}
+	stage1, err := p.stage1(cmd.Context(), source, images)
+	if err != nil {
+		return err
 	}
 	return p.start(cmd, &preparation{run: r, pods: p.pods(), images: images, stage1: stage1, apps: apps, manifest: manifest})
 }

@@ -59,17 +59,49 @@ func (c *stage1Choice) add(flags *pflag.FlagSet) {
 	addUnsupported(flags, "stage1-url", "stage1-name")
 }
 
-// stage1 returns the image that a pod is to run in, extracted and checked.
-func (p *program) stage1(ctx context.Context, c *stage1Choice, images *store.Store) (*pod.Stage1, error) {
-	id, err := p.stage1ID(ctx, c, images)
+// stage1Source is where the image comes from that a pod is to run in: the store,
+// or a file that was found good to be stored.
+type stage1Source struct {
+	id string // of a stored image
+
+	file    *os.File
+	vouched bool // the file needs no signature
+	record  *stage1Record
+}
+
+// close gives the file back.
+func (s *stage1Source) close() {
+	if s.file != nil {
+		_ = s.file.Close()
+	}
+}
+
+// chooseStage1 finds the image that a pod is to run in. It stores nothing yet.
+func (p *program) chooseStage1(c *stage1Choice, images *store.Store) (*stage1Source, error) {
+	switch c.flag {
+	case stage1Hash:
+		return p.stage1ByHash(c.value, images)
+	case stage1Path:
+		vouched := p.global.insecure.has(insecureImage | insecureStage1)
+		return p.stage1InFile(c.value, vouched, images)
+	case stage1FromDir:
+		return p.stage1InDir(c.value, images)
+	}
+	return p.defaultStage1(images)
+}
+
+// stage1 returns the chosen image, stored, extracted and checked.
+func (p *program) stage1(ctx context.Context, source *stage1Source, images *store.Store) (*pod.Stage1, error) {
+	if source.id == "" {
+		if err := p.importStage1(ctx, source, images); err != nil {
+			return nil, fmt.Errorf("stage1 image %s: %w", source.file.Name(), detail(err))
+		}
+	}
+	stored, err := images.Get(source.id)
 	if err != nil {
 		return nil, err
 	}
-	stored, err := images.Get(id)
-	if err != nil {
-		return nil, err
-	}
-	tree, err := images.Tree(ctx, id)
+	tree, err := images.Tree(ctx, source.id)
 	if err != nil {
 		return nil, fmt.Errorf("extract the stage1 image: %w", err)
 	}
@@ -87,51 +119,37 @@ func incomplete(err error) error {
 	return errhint.With(err, "build the stage1 image again, or choose another one with --stage1-path")
 }
 
-// stage1ID makes sure that the chosen image is in the store.
-func (p *program) stage1ID(ctx context.Context, c *stage1Choice, images *store.Store) (string, error) {
-	switch c.flag {
-	case stage1Hash:
-		return p.stage1ByHash(c.value, images)
-	case stage1Path:
-		vouched := p.global.insecure.has(insecureImage | insecureStage1)
-		return p.stage1FromFile(ctx, c.value, vouched, images)
-	case stage1FromDir:
-		return p.stage1FromDir(ctx, c.value, images)
-	}
-	return p.defaultStage1(ctx, images)
-}
-
 // stage1ByHash takes an image only if a key vouched for it when it was stored:
 // its programs run as root.
-func (p *program) stage1ByHash(hash string, images *store.Store) (string, error) {
+func (p *program) stage1ByHash(hash string, images *store.Store) (*stage1Source, error) {
 	if !appc.IsHash(hash) {
-		return "", fmt.Errorf("--%s %q is no image ID", stage1Hash, hash)
+		return nil, fmt.Errorf("--%s %q is no image ID", stage1Hash, hash)
 	}
 	stored, err := storedImage(images, hash)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if stored.SignedBy == "" && !p.global.insecure.has(insecureStage1) {
-		return "", errhint.With(fmt.Errorf("stage1 image %q: it was stored without a signature", hash),
+		return nil, errhint.With(fmt.Errorf("stage1 image %q: it was stored without a signature", hash),
 			"name its file with --stage1-path, or accept it with --insecure-options=stage1")
 	}
-	return stored.ID, nil
+	return &stage1Source{id: stored.ID}, nil
 }
 
-// stage1FromDir takes an image that was installed with rkt.
-func (p *program) stage1FromDir(ctx context.Context, name string, images *store.Store) (string, error) {
+// stage1InDir takes an image that was installed with rkt.
+func (p *program) stage1InDir(name string, images *store.Store) (*stage1Source, error) {
 	if version.DefaultStage1ImagesDir == "" {
-		return "", errhint.With(errors.New("this rkt was built without a directory of stage1 images"), "use --stage1-path")
+		return nil, errhint.With(errors.New("this rkt was built without a directory of stage1 images"), "use --stage1-path")
 	}
 	if name != filepath.Base(name) {
-		return "", fmt.Errorf("--%s %q must be the name of a file", stage1FromDir, name)
+		return nil, fmt.Errorf("--%s %q must be the name of a file", stage1FromDir, name)
 	}
-	return p.stage1FromFile(ctx, filepath.Join(version.DefaultStage1ImagesDir, name), true, images)
+	return p.stage1InFile(filepath.Join(version.DefaultStage1ImagesDir, name), true, images)
 }
 
 // defaultStage1 takes the image where it was installed, else the one beside the
 // program.
-func (p *program) defaultStage1(ctx context.Context, images *store.Store) (string, error) {
+func (p *program) defaultStage1(images *store.Store) (*stage1Source, error) {
 	var places []string
 	if version.DefaultStage1Location != "" {
 		places = append(places, version.DefaultStage1Location)
@@ -139,66 +157,83 @@ func (p *program) defaultStage1(ctx context.Context, images *store.Store) (strin
 	if version.DefaultStage1File != "" {
 		exe, err := os.Readlink("/proc/self/exe")
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 		places = append(places, filepath.Join(filepath.Dir(exe), version.DefaultStage1File))
 	}
 	for _, place := range places {
 		_, err := os.Lstat(place)
 		if !errors.Is(err, os.ErrNotExist) {
-			return p.stage1FromFile(ctx, place, true, images)
+			return p.stage1InFile(place, true, images)
 		}
 	}
 	if places == nil {
-		return "", errors.New("neither the location of the default stage1 image nor its filename are set, " +
+		return nil, errors.New("neither the location of the default stage1 image nor its filename are set, " +
 			"use --stage1-{path,url,name,hash,from-dir} flag")
 	}
-	return "", errhint.With(errors.New("failed to fetch stage1 image and failed to fall back to stage1 image "+
+	return nil, errhint.With(errors.New("failed to fetch stage1 image and failed to fall back to stage1 image "+
 		"in the rkt directory: there is no "+strings.Join(places, " and no ")), "name a stage1 image with --stage1-path")
 }
 
-// stage1FromFile stores the image in a file, unless the store has it from that
-// very file already. Vouched means that it needs no signature. What is in it
-// will run as root, so nobody but root and the owner of rkt may have written it.
-func (p *program) stage1FromFile(ctx context.Context, path string, vouched bool, images *store.Store) (string, error) {
+// stage1InFile takes the image in a file, or from the store if that has it from
+// that very file already. What is in it will run as root, so nobody but root and
+// the owner of rkt may have written it.
+func (p *program) stage1InFile(path string, vouched bool, images *store.Store) (*stage1Source, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	f, err := os.Open(path)
 	if err != nil {
-		return "", fmt.Errorf("stage1 image: %w", err)
+		return nil, fmt.Errorf("stage1 image: %w", err)
 	}
-	defer f.Close()
+	source := &stage1Source{file: f, vouched: vouched}
 	info, err := f.Stat()
+	if err == nil {
+		err = checkOwner(path, info)
+	}
+	if err == nil {
+		err = source.examine(info, string(p.global.dir), images)
+	}
 	if err != nil {
-		return "", err
+		source.close()
+		return nil, err
 	}
-	if err := checkOwner(path, info); err != nil {
-		return "", err
-	}
-	record := newStage1Record(string(p.global.dir), path, info)
-	if id := record.load(); id != "" {
-		stored, err := images.Get(id)
-		if err == nil && (vouched || stored.SignedBy != "") {
-			return stored.ID, nil
-		}
-	}
-	if err := checkStage1Archive(f); err != nil {
-		return "", incomplete(fmt.Errorf("stage1 image %s: %w", path, detail(err)))
-	}
-	id, err := p.importStage1(ctx, f, vouched, images)
-	if err != nil {
-		return "", fmt.Errorf("stage1 image %s: %w", path, detail(err))
-	}
-	return id, record.save(id)
+	return source, nil
 }
 
-func (p *program) importStage1(ctx context.Context, f *os.File, vouched bool, images *store.Store) (string, error) {
-	fetcher := p.fetcher(images, fetch.PullUpdate)
-	if vouched {
-		return fetcher.Import(ctx, f, nil, fetch.Options{Vouched: true})
+// examine looks the file up among those that were stored before. If it is new
+// it must be an image that can run pods.
+func (s *stage1Source) examine(info os.FileInfo, dataDir string, images *store.Store) error {
+	s.record = newStage1Record(dataDir, s.file.Name(), info)
+	if id := s.record.load(); id != "" {
+		stored, err := images.Get(id)
+		if err == nil && (s.vouched || stored.SignedBy != "") {
+			s.id = stored.ID
+			return nil
+		}
 	}
+	if err := checkStage1Archive(s.file); err != nil {
+		return incomplete(fmt.Errorf("stage1 image %s: %w", s.file.Name(), detail(err)))
+	}
+	return nil
+}
+
+// importStage1 stores the image in the source's file.
+func (p *program) importStage1(ctx context.Context, s *stage1Source, images *store.Store) (err error) {
+	fetcher := p.fetcher(images, fetch.PullUpdate)
+	if s.vouched {
+		s.id, err = fetcher.Import(ctx, s.file, nil, fetch.Options{Vouched: true})
+	} else {
+		s.id, err = importSignedStage1(ctx, fetcher, s.file)
+	}
+	if err != nil {
+		return err
+	}
+	return s.record.save(s.id)
+}
+
+func importSignedStage1(ctx context.Context, fetcher *fetch.Fetcher, f *os.File) (string, error) {
 	sig, err := os.Open(f.Name() + ".asc")
 	if err != nil {
 		return "", errhint.With(fmt.Errorf("error opening signature file: %w", err),
