@@ -22,7 +22,7 @@ import (
 var (
 	// ErrInvalid means that the archive is not an image.
 	ErrInvalid = errors.New("invalid image archive")
-	// ErrTooLarge means that the archive holds more than the limits allow.
+	// ErrTooLarge means that the archive has more bytes than the limits allow.
 	ErrTooLarge = errors.New("image too large")
 )
 

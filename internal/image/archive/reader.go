@@ -132,7 +132,7 @@ func (r *Reader) finish(end int64) error {
 // check returns the entry for a header, or nil for one that stands for nothing.
 func (r *Reader) check(h *tar.Header) (*Entry, error) {
 	if r.entries++; r.entries > r.limits.Entries {
-		return nil, fmt.Errorf("%w: it has more than %d entries", ErrTooLarge, r.limits.Entries)
+		return nil, invalid("it has more than %d entries", r.limits.Entries)
 	}
 	if h.Typeflag == tar.TypeXGlobalHeader {
 		return nil, nil
@@ -165,7 +165,7 @@ func (r *Reader) checkManifest(h *tar.Header) (*Entry, error) {
 		return nil, invalid("it has two manifests")
 	}
 	if h.Size > r.limits.Manifest {
-		return nil, fmt.Errorf("%w: the manifest has %d bytes, more than %d", ErrTooLarge, h.Size, r.limits.Manifest)
+		return nil, invalid("the manifest has %d bytes, more than %d", h.Size, r.limits.Manifest)
 	}
 	r.hasMani = true
 	return &Entry{Manifest: true, Header: tar.Header{Size: h.Size}}, nil

@@ -78,9 +78,19 @@ func Ext4(ctx context.Context, out *os.File, layers []Layer, limits archive.Limi
 	case tarErr != nil && !errors.Is(tarErr, errConverter):
 		return tarErr
 	case err != nil:
-		return fmt.Errorf("write %s: %w", Filesystem, err)
+		return explain(err)
 	}
 	return disk.Finish()
+}
+
+// explain classes an error of the converter: what is no trouble with the file
+// that it writes is something that a disk cannot hold.
+func explain(err error) error {
+	var file *os.PathError
+	if errors.As(err, &file) {
+		return fmt.Errorf("write %s: %w", Filesystem, err)
+	}
+	return fmt.Errorf("%w: %w", ErrUnsupported, err)
 }
 
 // errConverter tells the producer of the archive that nobody reads on.
