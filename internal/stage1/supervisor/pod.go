@@ -133,8 +133,8 @@ func readFile(path string) ([]byte, error) {
 
 // writeFile replaces a file of the pod in one step.
 func writeFile(path string, content []byte) error {
-	temporary := filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
-	if err := os.WriteFile(temporary, content, 0o640); err != nil {
+	temporary := temporaryName(path)
+	if err := overwrite(temporary, content); err != nil {
 		return err
 	}
 	fault.Point("run." + path + ".before-rename")
@@ -145,6 +145,28 @@ func writeFile(path string, content []byte) error {
 	return nil
 }
 
+func temporaryName(path string) string {
+	return filepath.Join(filepath.Dir(path), "."+filepath.Base(path)+".new")
+}
+
+// overwrite writes a file in the room that it has already, if any.
+func overwrite(path string, content []byte) error {
+	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE, 0o640)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(content)
+	return errors.Join(err, f.Truncate(int64(len(content))), f.Close())
+}
+
+// reserveStatus takes the room for an app's status before the apps can fill
+// the host's disk.
+func reserveStatus(app string) error {
+	return overwrite(temporaryName(statusFile(app)), []byte("reserved\n"))
+}
+
+func statusFile(app string) string { return filepath.Join(stage1.StatusDir, app) }
+
 // writePid says that the pod has started. The file's time is the start time,
 // so it is written once.
 func writePid(pid int) error {
@@ -153,7 +175,7 @@ func writePid(pid int) error {
 
 // writeStatus records how an app ended.
 func writeStatus(app string, status int) error {
-	return writeFile(filepath.Join(stage1.StatusDir, app), fmt.Appendf(nil, "%d\n", status))
+	return writeFile(statusFile(app), fmt.Appendf(nil, "%d\n", status))
 }
 
 // markReady says that all apps were started.
@@ -163,10 +185,16 @@ func markReady() error {
 	return err
 }
 
-// makeDirs makes the directories that the supervisor writes to.
-func makeDirs() error {
+// makeRoom makes the directories that the supervisor writes to, and what it
+// must be able to write at the end.
+func (p *pod) makeRoom() error {
 	for _, dir := range []string{stage1.StatusDir, stage1.EnvDir} {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+	}
+	for _, app := range p.apps {
+		if err := reserveStatus(string(app.Name)); err != nil {
 			return err
 		}
 	}

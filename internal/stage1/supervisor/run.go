@@ -35,8 +35,13 @@ const (
 	lostGrace = 2 * time.Second
 )
 
-// errStopped means that the pod was asked to end before its apps were started.
-var errStopped = errors.New("stopped before the apps were started")
+var (
+	// errStopped means that the pod was asked to end before its apps were
+	// started.
+	errStopped = errors.New("stopped before the apps were started")
+	// errRecord means that the pod's own files could not be written.
+	errRecord = errors.New("record the status of an app")
+)
 
 // run is one pod on its way from start to end.
 type run struct {
@@ -58,7 +63,7 @@ func Run(ctx context.Context, launcher Launcher, args stage1.RunArgs) (int, erro
 	if err != nil {
 		return statusOwnError, err
 	}
-	if err := makeDirs(); err != nil {
+	if err := p.makeRoom(); err != nil {
 		return statusOwnError, err
 	}
 	r := &run{args: args, pod: p, stops: newStops(), recorded: make(map[string]bool)}
@@ -237,7 +242,10 @@ func (r *run) record(exit client.Exit) error {
 	if r.firstFailure == 0 {
 		r.firstFailure = exit.Status()
 	}
-	return writeStatus(exit.App, exit.Status())
+	if err := writeStatus(exit.App, exit.Status()); err != nil {
+		return fmt.Errorf("%w: %w", errRecord, err)
+	}
+	return nil
 }
 
 // shutdown ends the machine in order and prints what the apps still say. A
@@ -283,7 +291,7 @@ func (r *run) end() {
 // explain adds the machine's last words to an error if the machine is gone.
 func (r *run) explain(err error) error {
 	var start *client.StartError
-	if errors.Is(err, errStopped) || errors.As(err, &start) {
+	if errors.Is(err, errStopped) || errors.Is(err, errRecord) || errors.As(err, &start) {
 		return err
 	}
 	// A session often ends a moment before the process that carried it.
