@@ -17,11 +17,13 @@ import (
 func main() {
 	err := agent.Run(context.Background(), agent.Ports{}, agent.Options{
 		Systemd: systemd.PrivateSocket,
+		// systemd makes a unit of every mount it sees, which takes it longer than
+		// to start an app, but takes those below /run/host for somebody else's.
 		Dirs: approot.Dirs{
-			Images:  "/run/rkt/images",
-			Roots:   "/opt/stage2",
-			Scratch: "/run/rkt/scratch",
-			State:   "/run/rkt/state",
+			Images:  "/run/host/rkt/images",
+			Roots:   "/run/host/rkt/stage2",
+			Scratch: "/run/host/rkt/scratch",
+			State:   "/run/host/rkt/state",
 		},
 		End: linux.Restart,
 		Log: console{},

@@ -33,6 +33,7 @@ type app struct {
 	oomed   uint64        // what oomKills said before the start
 	killed  atomic.Bool   // the agent killed it
 	gone    chan struct{} // closed when its end is an event
+	putAway chan struct{} // closed when its root is unmounted
 }
 
 // classify says what kind of failure kept an app from starting.
@@ -83,7 +84,7 @@ func (s *session) StartApp(ctx context.Context, req *guestproto.StartAppRequest)
 
 // start makes an app's root and starts it in there.
 func (a *Agent) start(ctx context.Context, req *guestproto.StartAppRequest, io *stdio) (*app, error) {
-	app := &app{name: req.Name, manager: a.systemd, stdio: io, gone: make(chan struct{})}
+	app := &app{name: req.Name, manager: a.systemd, stdio: io, gone: make(chan struct{}), putAway: make(chan struct{})}
 	if err := a.reserve(app); err != nil {
 		return nil, err
 	}
@@ -98,6 +99,11 @@ func (a *Agent) start(ctx context.Context, req *guestproto.StartAppRequest, io *
 	go func() {
 		a.events.add(app.wait())
 		close(app.gone)
+		// Every mount makes the next app's start slower.
+		if err := app.root.Unmount(); err != nil {
+			a.logf("app %s: %v", app.name, err)
+		}
+		close(app.putAway)
 	}()
 	return app, nil
 }

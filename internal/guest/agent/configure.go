@@ -38,6 +38,7 @@ func (s *session) Configure(ctx context.Context, req *guestproto.ConfigureReques
 		{"set host name", func() error { return unix.Sethostname([]byte(req.Hostname)) }},
 		{"set machine-id", func() error { return setMachineID(req.MachineId, a.opts.Dirs.State) }},
 		{"bring up loopback", loopbackUp},
+		{"close user namespaces", closeUserNamespaces},
 		{"mount scratch", func() error { return mountScratch(ctx, req.Scratch, a.opts.Dirs.Scratch) }},
 	}
 	for _, step := range steps {
@@ -97,6 +98,13 @@ func loopbackUp() error {
 		return err
 	}
 	return os.WriteFile(flags, []byte("0x"+strconv.FormatUint(now|unix.IFF_UP, 16)), 0)
+}
+
+// closeUserNamespaces keeps apps from making user namespaces, in which all of
+// the kernel is open to them. A filter of system calls could do it as well, at
+// a price for every start. An app that runs with all capabilities may undo it.
+func closeUserNamespaces() error {
+	return os.WriteFile("/proc/sys/user/max_user_namespaces", []byte("0"), 0)
 }
 
 // mountScratch mounts what takes apps' writes. No app can reach the place.

@@ -73,8 +73,7 @@ func filter(has func(capability string) bool) []systemd.Property {
 		"landlock_create_ruleset", "landlock_add_rule", "landlock_restrict_self",
 	}
 	withhold := []string{"@keyring", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register"}
-	namespaces := has("CAP_SYS_ADMIN")
-	if !namespaces {
+	if !has("CAP_SYS_ADMIN") {
 		withhold = append(withhold, "setns", "unshare")
 	}
 	for name, calls := range callsByCapability() {
@@ -83,16 +82,11 @@ func filter(has func(capability string) bool) []systemd.Property {
 		}
 	}
 	slices.Sort(allow)
-	properties := []systemd.Property{
+	return []systemd.Property{
 		{Name: "SystemCallFilter", Value: syscallFilter{true, allow}},
 		{Name: "SystemCallFilter", Value: syscallFilter{false, withhold}},
 		{Name: "SystemCallErrorNumber", Value: int32(unix.EPERM)},
 	}
-	if !namespaces {
-		// Not by clone(2) either: in a user namespace all of the kernel is open.
-		properties = append(properties, systemd.Property{Name: "RestrictNamespaces", Value: uint64(0)})
-	}
-	return properties
 }
 
 // callsByCapability returns what is of use only to those who have a capability.

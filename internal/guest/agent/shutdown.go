@@ -5,7 +5,6 @@ package agent
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"sync"
 	"time"
@@ -76,7 +75,7 @@ func drain(ctx context.Context, apps []*app) bool {
 	return true
 }
 
-// putAway takes apps' roots apart and leaves the scratch disk clean.
+// putAway leaves the scratch disk clean, when apps' roots are unmounted.
 func (a *Agent) putAway(apps []*app) error {
 	a.mu.Lock()
 	builder := a.builder
@@ -86,9 +85,7 @@ func (a *Agent) putAway(apps []*app) error {
 	}
 	var errs []error
 	for _, app := range apps {
-		if err := app.root.Unmount(); err != nil {
-			errs = append(errs, fmt.Errorf("app %s: %w", app.name, err))
-		}
+		<-app.putAway
 	}
 	errs = append(errs, builder.Close())
 	scratch := a.opts.Dirs.Scratch

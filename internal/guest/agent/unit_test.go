@@ -90,12 +90,10 @@ func TestConfinement(t *testing.T) {
 	root := confine(0, &guestproto.Confinement{Seccomp: true, Capabilities: []string{"CAP_KILL"}})
 	check(root, "NoNewPrivileges", false)
 	check(root, "CapabilityBoundingSet", uint64(1<<5))
-	check(root, "RestrictNamespaces", uint64(0))
 	user := confine(33, &guestproto.Confinement{Seccomp: true})
 	check(user, "NoNewPrivileges", true)
 
 	admin := confine(0, &guestproto.Confinement{Seccomp: true, Capabilities: []string{"CAP_SYS_ADMIN"}})
-	check(admin, "RestrictNamespaces")
 	filters := property(admin, "SystemCallFilter")
 	if len(filters) != 2 {
 		t.Fatalf("filters = %v", filters)
