@@ -69,6 +69,8 @@ type machine struct {
 	ended   chan struct{}
 	process *os.Process
 	scratch string
+	app     string // the apps' disk
+	qmp     net.Conn
 	booted  time.Time
 }
 
@@ -105,12 +107,15 @@ func start(t testing.TB) *machine {
 	image := needImage(t)
 	control, controlEnd := socketPair(t)
 	data, dataEnd := socketPair(t)
-	m := &machine{console: &bytes.Buffer{}, ended: make(chan struct{}), scratch: copyScratch(t, image)}
-	app := appDisk(t)
+	qmp, qmpEnd := socketPair(t)
+	m := &machine{
+		console: &bytes.Buffer{}, ended: make(chan struct{}), qmp: qmp,
+		scratch: copyScratch(t, image), app: appDisk(t),
+	}
 	files := []*os.File{
-		controlEnd, dataEnd,
+		controlEnd, dataEnd, qmpEnd,
 		open(t, filepath.Join(image.dir, "guest.img"), os.O_RDONLY),
-		open(t, app, os.O_RDONLY), open(t, app, os.O_RDONLY),
+		open(t, m.app, os.O_RDONLY), open(t, m.app, os.O_RDONLY),
 		open(t, m.scratch, os.O_RDWR),
 	}
 	m.booted = time.Now()
@@ -118,6 +123,7 @@ func start(t testing.TB) *machine {
 	m.Machine = client.New(control, data, client.Options{})
 	t.Cleanup(func() {
 		m.Close()
+		qmp.Close()
 		_ = m.process.Kill()
 		<-m.ended
 		if t.Failed() {
@@ -173,9 +179,10 @@ func arguments(image stage1Image) []string {
 		"-M", "microvm,acpi=off,rtc=on,pic=on,pit=on,isa-serial=on,x-option-roms=off",
 		"-global", "virtio-mmio.force-legacy=false", "-accel", "tcg", "-cpu", "max", "-m", "256M",
 		"-kernel", image.Kernel, "-append", strings.Join(kernel, " "), "-serial", "stdio",
-		"-device", "virtio-scsi-device", "-device", "virtio-serial-device",
+		"-device", "virtio-scsi-device,id=scsi0", "-device", "virtio-serial-device",
 		"-chardev", "socket,id=control,fd=3", "-device", "virtserialport,chardev=control,name=rkt.control",
 		"-chardev", "socket,id=data,fd=4", "-device", "virtserialport,chardev=data,name=rkt.data",
+		"-chardev", "socket,id=qmp,fd=5", "-mon", "chardev=qmp,mode=control",
 		"-object", "rng-builtin,id=rng", "-device", "virtio-rng-device,rng=rng",
 	}
 	for i, d := range []struct{ device, readOnly string }{
@@ -185,7 +192,7 @@ func arguments(image stage1Image) []string {
 		{"scsi-hd,lun=2", "off"},
 	} {
 		args = append(args,
-			"-add-fd", fmt.Sprintf("fd=%d,set=%d", 5+i, i),
+			"-add-fd", fmt.Sprintf("fd=%d,set=%d", 6+i, i),
 			"-blockdev", fmt.Sprintf("driver=raw,node-name=disk%d,read-only=%s,discard=unmap,"+
 				"file.driver=file,file.locking=off,file.discard=unmap,file.filename=/dev/fdset/%d", i, d.readOnly, i),
 			"-device", fmt.Sprintf("%s,drive=disk%d", d.device, i))
