@@ -59,11 +59,12 @@ configure() {
 	[ "$lost" = 0 ] || die "the configuration fragment does not fit $package $package_version"
 }
 
-# kmake runs the kernel's make, deaf to who builds, where and when.
+# kmake runs the kernel's make, deaf to who builds, where, when, and to the
+# variables of a make that called us.
 kmake() {
-	nice make ARCH="$kbuild_arch" LC_ALL=C LOCALVERSION= \
+	env -i PATH="$PATH" LC_ALL=C nice make ARCH="$kbuild_arch" LOCALVERSION= \
 		KBUILD_BUILD_USER=rkt KBUILD_BUILD_HOST=rkt KBUILD_BUILD_VERSION=1 \
-		KBUILD_BUILD_TIMESTAMP="@$epoch" SOURCE_DATE_EPOCH="$epoch" "$@"
+		KBUILD_BUILD_TIMESTAMP="$(LC_ALL=C date -u -d "@$epoch")" SOURCE_DATE_EPOCH="$epoch" "$@"
 }
 
 # build leaves the finished kernel in the directory $1.
@@ -74,7 +75,7 @@ build() {
 	cd "$work"
 	epoch=$(stat -c %Y Makefile)
 	configure
-	say "building, this takes about six minutes on two processors"
+	say "building, this takes 5 to 15 minutes on two processors"
 	kmake -j "$(nproc)" -s vmlinux "$(basename "$compressed")" >"$work.log" 2>&1 ||
 		{ tail -n 40 "$work.log" >&2; die "the kernel did not build"; }
 	mkdir "$out"
@@ -86,6 +87,21 @@ build() {
 	cd /
 }
 
+# sweep removes what killed builds left: whoever can take a build's lock knows
+# that nobody is at it.
+sweep() {
+	local lock key
+	for lock in "$cache"/.lock-*; do
+		[ -e "$lock" ] || continue
+		key=${lock##*/.lock-}
+		(
+			exec 8<"$lock"
+			flock -n 8 || exit 0
+			rm -rf "$cache/.build-$key" "$cache/.build-$key.out" "$cache/.build-$key.log"
+		)
+	done
+}
+
 main() {
 	choose_arch "${1:?usage: build.sh ARCH}"
 	find_source
@@ -93,6 +109,7 @@ main() {
 	key=$1-$(inputs | sha256sum | cut -c 1-20)
 	result=$cache/$key
 	mkdir -p "$cache"
+	sweep
 	exec 9>"$cache/.lock-$key"
 	flock 9
 	if [ ! -d "$result" ]; then
