@@ -7,7 +7,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"regexp"
 	"sync/atomic"
 	"time"
 
@@ -108,11 +107,26 @@ func (a *Agent) start(ctx context.Context, req *guestproto.StartAppRequest, io *
 	return app, nil
 }
 
-// validName is what an app may be called: one element of a path and of a
-// unit's name. It is what ACName allows.
+// validName reports whether an app may be called that: it becomes an element
+// of a path and of a unit's name. It is what ACName allows: lower-case letters
+// and digits, and single dashes between them.
 func validName(name string) bool {
 	const maxName = 128
-	return len(name) <= maxName && regexp.MustCompile(`^[a-z0-9]+(-[a-z0-9]+)*$`).MatchString(name)
+	if name == "" || len(name) > maxName {
+		return false
+	}
+	dash := true // as if there were one before the first character
+	for _, c := range []byte(name) {
+		switch {
+		case c >= 'a' && c <= 'z' || c >= '0' && c <= '9':
+			dash = false
+		case c == '-' && !dash:
+			dash = true
+		default:
+			return false
+		}
+	}
+	return !dash
 }
 
 // reserve registers an app that is to be started.

@@ -6,8 +6,10 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/godbus/dbus/v5"
 
@@ -37,9 +39,26 @@ func (u *unit) resolve(root linux.Root) (err error) {
 	if u.gid, err = approot.LookupGroup(root, u.req.Group); err != nil {
 		return err
 	}
-	path, hasPath := u.variable("PATH")
-	u.binary, err = approot.LookupBinary(root, u.req.Exec[0], u.req.WorkingDirectory, path, hasPath)
+	if err := u.checkEnvironment(); err != nil {
+		return err
+	}
+	searchPath, hasPath := u.variable("PATH")
+	u.binary, err = approot.LookupBinary(root, u.req.Exec[0], u.req.WorkingDirectory, searchPath, hasPath)
 	return err
+}
+
+// checkEnvironment refuses what systemd would refuse without saying which it
+// was.
+func (u *unit) checkEnvironment() error {
+	for _, v := range u.req.Environment {
+		odd := func(c rune) bool {
+			return c != '_' && (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9')
+		}
+		if v.Name == "" || strings.ContainsFunc(v.Name, odd) || v.Name[0] <= '9' {
+			return fmt.Errorf("environment variable %q: only letters, digits and underscores make a name", v.Name)
+		}
+	}
+	return nil
 }
 
 // variable returns a variable of the app's environment. The last one counts.
@@ -79,6 +98,7 @@ func (u *unit) service() []systemd.Property {
 		{Name: "KillMode", Value: "control-group"},
 		// Whoever asks for a stop says how long it may take; the agent sees to it.
 		{Name: "TimeoutStopUSec", Value: infinity},
+		{Name: "TimeoutStartUSec", Value: infinity},
 		{Name: "OOMPolicy", Value: "continue"},
 		// Services of systemd don't get SIGPIPE; programs expect it.
 		{Name: "IgnoreSIGPIPE", Value: false},
@@ -94,10 +114,8 @@ type execCommand struct {
 
 // program is what is executed, where and as whom.
 func (u *unit) program() []systemd.Property {
-	directory := u.req.WorkingDirectory
-	if directory == "" {
-		directory = "/"
-	}
+	// systemd takes only paths without detours.
+	directory := path.Join("/", u.req.WorkingDirectory)
 	args := append([]string{u.binary}, u.req.Exec[1:]...)
 	var groups, environment []string
 	for _, gid := range u.req.SupplementaryGids {

@@ -66,7 +66,7 @@ func TestWhatAppsSee(t *testing.T) {
 	t.Run("user", func(t *testing.T) {
 		app := spec("as-user", "status")
 		app.User, app.Group, app.SupplementaryGIDs = "web", "www", []uint32{7, 9}
-		app.WorkingDirectory = "/data"
+		app.WorkingDirectory = "/bin/../data/"
 		_, o := m.runApp(t, app)
 		got := lines(o.stdout.String())
 		want := []string{"cwd /data", "uid 33 gid 35 groups [7 9 35]", "CapEff: 0000000000000000", "NoNewPrivs: 1"}

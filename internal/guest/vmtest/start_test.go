@@ -62,6 +62,10 @@ func TestAppsThatDoNotStart(t *testing.T) {
 			change(func(a *client.App) { a.WorkingDirectory = "/nosuch" }),
 			client.FailedSetup, `CHDIR`,
 		},
+		"variable": {
+			change(func(a *client.App) { a.Environment = []client.Variable{{Name: "a.b"}} }),
+			client.FailedSetup, `environment variable "a.b"`,
+		},
 		"capability": {
 			change(func(a *client.App) { a.Capabilities = []string{"CAP_NONSENSE"} }),
 			client.FailedSetup, `unknown capability "CAP_NONSENSE"`,
@@ -136,7 +140,26 @@ type ignoreErrors struct{ testing.TB }
 
 func (i ignoreErrors) Errorf(format string, args ...any) { i.Logf(format, args...) }
 
-func TestTwoMachinesAreTwoSessions(t *testing.T) {
+// A machine whose agent is gone ends by itself.
+func TestLostAgent(t *testing.T) {
+	m := boot(t)
+	app := spec("killer", "kill-agent")
+	app.AllCapabilities, app.Seccomp = true, false
+	if _, err := m.StartApp(t.Context(), app); err != nil && !errors.Is(err, client.ErrLost) {
+		t.Fatal(err)
+	}
+	select {
+	case <-m.ended:
+	case <-time.After(testTimeout):
+		t.Fatal("the machine goes on")
+	}
+	<-m.Done()
+	if !errors.Is(m.Err(), client.ErrLost) {
+		t.Errorf("session ended with %v", m.Err())
+	}
+}
+
+func TestOrderOfCalls(t *testing.T) {
 	m := start(t)
 	if _, err := m.Hello(t.Context()); err != nil {
 		t.Fatal(err)
