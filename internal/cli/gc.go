@@ -30,6 +30,7 @@ func (p *program) newGC() *cobra.Command {
 }
 
 func (p *program) collect(cmd *cobra.Command, c *pod.Collector) error {
+	sweepErr := p.sweepStore()
 	failed := 0
 	for _, err := range c.Collect(cmd.Context()) {
 		p.messages(cmd).err(detail(err))
@@ -38,7 +39,17 @@ func (p *program) collect(cmd *cobra.Command, c *pod.Collector) error {
 	if failed > 0 {
 		return fmt.Errorf("failed to collect %d pod(s)", failed)
 	}
-	return nil
+	return sweepErr
+}
+
+// sweepStore removes what killed processes left half made in the image store.
+// To open it is enough.
+func (p *program) sweepStore() error {
+	images, err := p.openStore()
+	if err != nil {
+		return err
+	}
+	return images.Close()
 }
 
 // complete gives a collector what it shares with those of other commands.

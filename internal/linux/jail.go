@@ -5,9 +5,12 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"strings"
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"rkt/internal/fault"
 )
 
 // Jail describes where a confined process lives.
@@ -146,10 +149,12 @@ func (j Jail) changeRoot() error {
 		{"enter new root", func() error { return unix.Chdir("/") }},
 	}
 	for _, s := range steps {
+		fault.Point("jail." + strings.ReplaceAll(s.name, " ", "-"))
 		if err := s.do(); err != nil {
 			return fmt.Errorf("%s: %w", s.name, err)
 		}
 	}
+	fault.Point("jail.made")
 	return nil
 }
 

@@ -11,6 +11,7 @@ import (
 	systemd "github.com/coreos/go-systemd/v22/dbus"
 	"github.com/godbus/dbus/v5"
 
+	"rkt/internal/fault"
 	"rkt/internal/linux"
 )
 
@@ -33,7 +34,10 @@ func joinCgroup(ctx context.Context, uuid string, memoryMax int64) error {
 	if _, err := group.Create(memoryMax); err != nil {
 		return err
 	}
-	return group.Join()
+	fault.Point("run.cgroup.made")
+	err = group.Join()
+	fault.Point("run.cgroup.joined")
+	return err
 }
 
 // joinScope asks systemd for a scope. systemd removes it when its last process

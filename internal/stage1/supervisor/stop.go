@@ -8,6 +8,7 @@ import (
 
 	"golang.org/x/sys/unix"
 
+	"rkt/internal/fault"
 	"rkt/internal/stage1/supervisor/control"
 )
 
@@ -83,7 +84,9 @@ func (c controlService) Stop(context.Context, *control.StopRequest) (*control.St
 // returns when they are gone. A pod that has ended already is no error.
 func Stop(ctx context.Context, uuid string, force bool) error {
 	if !force {
+		fault.Point("stop.ask.before")
 		err := control.Stop(ctx)
+		fault.Point("stop.ask.after")
 		if !errors.Is(err, control.ErrNotRunning) {
 			return err
 		}
@@ -92,7 +95,10 @@ func Stop(ctx context.Context, uuid string, force bool) error {
 	if err != nil {
 		return err
 	}
-	return group.Kill(ctx)
+	fault.Point("stop.kill.before")
+	err = group.Kill(ctx)
+	fault.Point("stop.kill.after")
+	return err
 }
 
 // CollectGarbage removes what the ended pod in the working directory has left
@@ -102,8 +108,12 @@ func CollectGarbage(ctx context.Context, uuid string) error {
 	if err != nil {
 		return err
 	}
+	fault.Point("gc.kill.before")
 	if err := group.Kill(ctx); err != nil {
 		return err
 	}
-	return group.Remove()
+	fault.Point("gc.cgroup.before")
+	err = group.Remove()
+	fault.Point("gc.cgroup.after")
+	return err
 }
