@@ -2,6 +2,8 @@ package vm
 
 import (
 	"archive/tar"
+	"fmt"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -32,10 +34,15 @@ func passed(t *testing.T, h *host, f func()) []string {
 	if err := os.Remove(log); err != nil {
 		t.Fatal(err)
 	}
-	points := strings.Fields(string(b))
+	points := strings.Split(strings.TrimSpace(string(b)), "\n")
 	slices.Sort(points)
-	return slices.Compact(points)
+	points = slices.Compact(points)
+	t.Logf("%d fault points: %s", len(points), strings.Join(points, " "))
+	return points
 }
+
+// runName makes a point's name that of one test, not of several.
+func runName(point string) string { return strings.ReplaceAll(point, "/", "-") }
 
 // minus returns the points that others has not.
 func minus(points, others []string) []string {
@@ -48,7 +55,7 @@ func minus(points, others []string) []string {
 func TestCrashInPrepare(t *testing.T) {
 	t.Parallel()
 	for _, point := range preparePoints(t) {
-		t.Run(point, func(t *testing.T) {
+		t.Run(runName(point), func(t *testing.T) {
 			t.Parallel()
 			h := newEmptyHost(t, &shared.faulty)
 			args := prepareArgs(t, h)
@@ -95,7 +102,7 @@ func TestCrashInRun(t *testing.T) {
 	h := newHostWith(t, &shared.faulty)
 	points := passed(t, h, func() { h.start(args...).expect(0) })
 	for _, point := range minus(points, preparePoints(t)) {
-		t.Run(point, func(t *testing.T) {
+		t.Run(runName(point), func(t *testing.T) {
 			t.Parallel()
 			h := newHostWith(t, &shared.faulty)
 			killAt(t, h, point, args...)
@@ -112,6 +119,24 @@ func killAt(t *testing.T, h *host, point string, args ...string) {
 	h.env = nil
 	if r.Signal != syscall.SIGKILL {
 		t.Fatalf("it was not killed at %s: status %d\n%s%s", point, r.Status, r.Stdout, r.Stderr)
+	}
+}
+
+// TestKilledAnytime kills the supervisor at moments that nobody has chosen.
+func TestKilledAnytime(t *testing.T) {
+	t.Parallel()
+	for i := range 4 * rounds(50) {
+		t.Run(fmt.Sprint(i), func(t *testing.T) {
+			t.Parallel()
+			h := newHost(t)
+			p := h.start(probeID(t), "--cpu=1", "--", "exit", "0")
+			p.uuid()
+			delay := rand.N(2 * time.Second)
+			t.Logf("killed after %v", delay)
+			time.Sleep(delay)
+			p.kill()
+			expectTruth(t, h)
+		})
 	}
 }
 

@@ -9,6 +9,8 @@ import (
 	"strings"
 
 	"golang.org/x/sys/unix"
+
+	"rkt/internal/image/tempfile"
 )
 
 // leftIn lists what on this machine has to do with a directory and should not:
@@ -84,13 +86,15 @@ func named(uuid string) []string {
 	return left
 }
 
-// temporaryFiles lists half-made things in the data directory, and whatever is
-// in the directory for temporary files.
+// temporaryFiles lists what is half made in the data and configuration, and all
+// that is in the directory for temporary files.
 func (h *host) temporaryFiles() []string {
+	incoming := filepath.Join(h.data(), "cas", "tmp")
 	var files []string
-	for _, dir := range []string{h.tmp(), filepath.Join(h.data(), "cas", "tmp"), filepath.Join(h.data(), "tmp")} {
+	for _, dir := range []string{h.tmp(), h.data(), h.config()} {
 		_ = filepath.WalkDir(dir, func(path string, _ fs.DirEntry, err error) error {
-			if err == nil && path != dir {
+			half := dir == h.tmp() || filepath.Dir(path) == incoming || strings.HasPrefix(filepath.Base(path), tempfile.Prefix)
+			if err == nil && path != dir && half {
 				files = append(files, path)
 			}
 			return nil
@@ -111,7 +115,7 @@ func (h *host) filesBelow(dir string) []string {
 	_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
 		switch {
 		case err != nil:
-		case d.IsDir() && d.Name() == "locks":
+		case d.IsDir() && strings.HasSuffix(d.Name(), "locks"):
 			return fs.SkipDir
 		case !d.IsDir():
 			files = append(files, path)

@@ -56,8 +56,10 @@ func (b *build) makeTemplate(t *testing.T) {
 	copyTree(t, "-a", h.data(), b.data())
 	copyTree(t, "-a", h.config(), b.config())
 	// Hosts share files, but never locks.
-	if err := os.RemoveAll(filepath.Join(b.data(), "locks")); err != nil {
-		t.Fatal(err)
+	for _, locks := range []string{"locks", "cas/imagelocks", "cas/treestorelocks"} {
+		if err := os.RemoveAll(filepath.Join(b.data(), locks)); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 
