@@ -21,13 +21,13 @@ type candidate struct {
 func rounds(ctx context.Context, candidates []candidate, n int) ([]timing, error) {
 	samples := make([][]sample, len(candidates))
 	for round := range n + 1 {
-		fmt.Fprintf(os.Stderr, "bench: round %d of %d\n", round, n)
 		for i := range candidates {
 			k := (i + round) % len(candidates)
 			s, err := once(ctx, candidates[k])
 			if err != nil {
 				return nil, fmt.Errorf("%s: %w", candidates[k].name, err)
 			}
+			fmt.Fprintf(os.Stderr, "bench: round %d of %d: %s: %.3f s\n", round, n, candidates[k].name, s.exit.Seconds())
 			if round > 0 {
 				samples[k] = append(samples[k], s)
 			}
