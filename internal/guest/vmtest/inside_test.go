@@ -19,8 +19,11 @@ func TestWhatAppsSee(t *testing.T) {
 	t.Run("environment", func(t *testing.T) {
 		app := spec("environment", "env")
 		app.Environment = []client.Variable{
-			{Name: "B", Value: "$A ${A} $$ %n %%"}, {Name: "A", Value: "two  spaces 'and' \"quotes\" \\n"},
-			{Name: "PATH", Value: "/bin"}, {Name: "EMPTY", Value: ""}, {Name: "LINES", Value: "one\ntwo"},
+			{Name: "B", Value: "$A ${A} $$ %n %%"},
+			{Name: "A", Value: "two  spaces 'and' \"quotes\" \\n"},
+			{Name: "PATH", Value: "/bin"},
+			{Name: "EMPTY", Value: ""},
+			{Name: "LINES", Value: "one\ntwo"},
 		}
 		var want []string
 		for _, v := range app.Environment {
@@ -204,5 +207,17 @@ func TestSystemCallsAreFiltered(t *testing.T) {
 		"write /etc/hostname read-only file system",
 		"init's root permission denied",
 	}, o)
+	m.shutdown(t, time.Second)
+}
+
+// The filter lists what is withheld, so the kernel must not have calls that
+// were unknown when the list was made.
+func TestKernelHasNoUnknownSystemCalls(t *testing.T) {
+	m := boot(t)
+	app := spec("unknown", "unknown-calls")
+	app.AllCapabilities, app.Seccomp = true, false
+	if _, o := m.runApp(t, app); o.stdout.String() != "none\n" {
+		t.Errorf("look at these, and at the default filter: %s", o.stdout.String())
+	}
 	m.shutdown(t, time.Second)
 }
