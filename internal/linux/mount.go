@@ -121,6 +121,16 @@ func Restrict(f *os.File, attrs int) error {
 	return nil
 }
 
+// MakePrivate keeps what is mounted on the mount that f is the root of from
+// showing in other mount namespaces that have a copy of it.
+func MakePrivate(f *os.File) error {
+	private := unix.MountAttr{Propagation: unix.MS_PRIVATE}
+	if err := unix.MountSetattr(int(f.Fd()), "", unix.AT_EMPTY_PATH, &private); err != nil {
+		return fmt.Errorf("make mount of %s private: %w", f.Name(), os.NewSyscallError("mount_setattr", err))
+	}
+	return nil
+}
+
 // Attach attaches a mount to what target is open on, whatever its path is by
 // now.
 func Attach(mount, target *os.File) error {

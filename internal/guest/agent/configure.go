@@ -39,14 +39,17 @@ func (s *session) Configure(ctx context.Context, req *guestproto.ConfigureReques
 		{"set machine-id", func() error { return setMachineID(req.MachineId, a.opts.Dirs.State) }},
 		{"bring up loopback", loopbackUp},
 		{"close user namespaces", closeUserNamespaces},
-		{"mount scratch", func() error { return mountScratch(ctx, req.Scratch, a.opts.Dirs.Scratch) }},
 	}
 	for _, step := range steps {
 		if err := step.do(); err != nil {
 			return nil, fmt.Errorf("%s: %w", step.what, err)
 		}
 	}
-	builder, err := approot.New(a.opts.Dirs, hosts(req.Hostname))
+	scratch, err := scratchFilesystem(ctx, req.Scratch)
+	if err != nil {
+		return nil, fmt.Errorf("scratch: %w", err)
+	}
+	builder, err := approot.New(a.opts.Dirs, scratch, hosts(req.Hostname))
 	if err != nil {
 		return nil, fmt.Errorf("prepare for apps: %w", err)
 	}
@@ -111,30 +114,12 @@ func closeUserNamespaces() error {
 	return err
 }
 
-// mountScratch mounts what takes apps' writes. No app can reach the place.
-func mountScratch(ctx context.Context, d *guestproto.Disk, at string) error {
-	fs := linux.Filesystem{Type: "tmpfs", Source: "scratch", Options: []string{"mode=700"}}
-	if d != nil {
-		var err error
-		if fs, err = filesystem(ctx, d); err != nil {
-			return err
-		}
+// scratchFilesystem is what takes apps' writes.
+func scratchFilesystem(ctx context.Context, d *guestproto.Disk) (linux.Filesystem, error) {
+	if d == nil {
+		return linux.Filesystem{Type: "tmpfs", Source: "scratch", Options: []string{"mode=700"}}, nil
 	}
-	fs.Attrs |= linux.NoDev
-	if err := os.MkdirAll(at, 0o700); err != nil {
-		return err
-	}
-	target, err := os.Open(at)
-	if err != nil {
-		return err
-	}
-	defer target.Close()
-	mount, err := fs.Mount()
-	if err != nil {
-		return err
-	}
-	defer mount.Close()
-	return linux.Attach(mount, target)
+	return filesystem(ctx, d)
 }
 
 // filesystem waits for a disk and says how to mount it.

@@ -5,11 +5,8 @@ package agent
 import (
 	"context"
 	"errors"
-	"os"
 	"sync"
 	"time"
-
-	"rkt/internal/linux"
 )
 
 // drainGrace is how long the host may take to read what apps wrote, once they
@@ -83,22 +80,8 @@ func (a *Agent) putAway(apps []*app) error {
 	if builder == nil {
 		return nil
 	}
-	var errs []error
 	for _, app := range apps {
 		<-app.putAway
 	}
-	errs = append(errs, builder.Close())
-	scratch := a.opts.Dirs.Scratch
-	if err := linux.MakeReadOnly(scratch); err != nil {
-		errs = append(errs, err, syncAt(scratch))
-	}
-	return errors.Join(append(errs, linux.Unmount(scratch))...)
-}
-
-func syncAt(path string) error {
-	f, err := os.Open(path)
-	if err != nil {
-		return err
-	}
-	return errors.Join(linux.SyncFilesystem(f), f.Close())
+	return builder.Close()
 }

@@ -93,18 +93,27 @@ func TestConfinement(t *testing.T) {
 	user := confine(33, &guestproto.Confinement{Seccomp: true})
 	check(user, "NoNewPrivileges", true)
 
-	admin := confine(0, &guestproto.Confinement{Seccomp: true, Capabilities: []string{"CAP_SYS_ADMIN"}})
-	filters := property(admin, "SystemCallFilter")
-	if len(filters) != 2 {
-		t.Fatalf("filters = %v", filters)
+	withheldFrom := func(capabilities ...string) []string {
+		t.Helper()
+		properties := confine(0, &guestproto.Confinement{Seccomp: true, Capabilities: capabilities})
+		filters := property(properties, "SystemCallFilter")
+		if len(filters) != 1 {
+			t.Fatalf("filters = %v", filters)
+		}
+		f, ok := filters[0].(syscallFilter)
+		if !ok || f.Allow {
+			t.Fatalf("filter = %v", filters[0])
+		}
+		return f.Calls
 	}
-	allowed, ok := filters[0].(syscallFilter)
-	if !ok || !allowed.Allow || !slices.Contains(allowed.Calls, "@mount") {
-		t.Errorf("allowed = %v", filters[0])
-	}
-	withheld, ok := filters[1].(syscallFilter)
-	if !ok || withheld.Allow || slices.Contains(withheld.Calls, "unshare") || !slices.Contains(withheld.Calls, "@keyring") {
-		t.Errorf("withheld = %v", filters[1])
+	usual, admin := withheldFrom("CAP_KILL"), withheldFrom("CAP_SYS_ADMIN")
+	for _, call := range []string{"mount", "unshare", "bpf", "@keyring", "@clock"} {
+		if !slices.Contains(usual, call) {
+			t.Errorf("%s is not withheld", call)
+		}
+		if want := call[0] == '@'; slices.Contains(admin, call) != want {
+			t.Errorf("%s withheld from an administrator: %v", call, !want)
+		}
 	}
 }
 

@@ -14,9 +14,11 @@ import (
 // pseudo is how file systems are mounted that hold nothing to execute.
 const pseudo = linux.NoSUID | linux.NoDev | linux.NoExec
 
-// mount mounts a file system at a directory of the app's, made if missing. The
-// tree as a whole is unmounted with the root, so this isn't recorded.
-func (r *Root) mount(f linux.Filesystem, at string) error {
+// furnished is a root that gets its mounts.
+type furnished struct{ linux.Root }
+
+// mount mounts a file system at a directory of the app's, made if missing.
+func (r furnished) mount(f linux.Filesystem, at string) error {
 	mount, err := f.Mount()
 	if err != nil {
 		return err
@@ -25,7 +27,7 @@ func (r *Root) mount(f linux.Filesystem, at string) error {
 	return r.attach(mount, at)
 }
 
-func (r *Root) attach(mount *os.File, at string) error {
+func (r furnished) attach(mount *os.File, at string) error {
 	dir, err := r.EnsureDir(at, 0o755)
 	if err != nil {
 		return err
@@ -34,13 +36,13 @@ func (r *Root) attach(mount *os.File, at string) error {
 	return linux.Attach(mount, dir)
 }
 
-func (r *Root) mountProc() error {
+func (r furnished) mountProc() error {
 	return r.mount(linux.Filesystem{Type: "proc", Source: "proc", Attrs: pseudo}, "/proc")
 }
 
 // mountSys shows the machine's devices, but no control groups: the place where
 // those belong stays empty.
-func (r *Root) mountSys(readOnly bool) error {
+func (r furnished) mountSys(readOnly bool) error {
 	f := linux.Filesystem{Type: "sysfs", Source: "sysfs", Attrs: pseudo}
 	mount, err := f.Mount()
 	if err != nil {
@@ -56,12 +58,12 @@ func (r *Root) mountSys(readOnly bool) error {
 	return r.attach(mount, "/sys")
 }
 
-func (r *Root) mountRun() error {
+func (r furnished) mountRun() error {
 	tmpfs := linux.Filesystem{Type: "tmpfs", Source: "tmpfs", Options: []string{"mode=755"}, Attrs: linux.NoSUID | linux.NoDev}
 	return r.mount(tmpfs, "/run")
 }
 
-func (r *Root) ensureTmp() error {
+func (r furnished) ensureTmp() error {
 	tmp, err := r.EnsureDir("/tmp", fs.ModeSticky|0o777)
 	if err != nil {
 		return err
@@ -74,7 +76,7 @@ const ttyGroup = "5"
 
 // mountDev makes a /dev with what every program may use and nothing else:
 // no disk, no port.
-func (r *Root) mountDev() error {
+func (r furnished) mountDev() error {
 	mount, err := linux.Filesystem{
 		Type: "tmpfs", Source: "tmpfs", Options: []string{"mode=755"}, Attrs: linux.NoSUID | linux.NoExec,
 	}.Mount()
@@ -89,7 +91,7 @@ func (r *Root) mountDev() error {
 	if err := r.attach(mount, "/dev"); err != nil {
 		return err
 	}
-	below := &Root{Root: dev}
+	below := furnished{dev}
 	pts := linux.Filesystem{
 		Type: "devpts", Source: "devpts", Attrs: linux.NoSUID | linux.NoExec,
 		Options: []string{"newinstance", "ptmxmode=666", "mode=620", "gid=" + ttyGroup},
@@ -144,7 +146,7 @@ func fillDev(dev linux.Root) error {
 }
 
 // placeNames gives the app its host name, and a hosts file if it has none.
-func (r *Root) placeNames(hosts *os.File) error {
+func (r furnished) placeNames(hosts *os.File) error {
 	etc, err := r.EnsureDir("/etc", 0o755)
 	if err != nil {
 		return err
@@ -165,7 +167,7 @@ func (r *Root) placeNames(hosts *os.File) error {
 
 // show lets a file of the machine appear in the app's root, read-only. An
 // image may have a link there that leads nowhere; then it is left alone.
-func (r *Root) show(f *os.File, at string) error {
+func (r furnished) show(f *os.File, at string) error {
 	target, err := r.EnsureFile(at, 0o644)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

@@ -46,7 +46,7 @@ type hidden struct{ dir, file *os.File }
 // newHidden makes them on a file system of their own at dir.
 func newHidden(dir string) (hidden, error) {
 	tmpfs := linux.Filesystem{Type: "tmpfs", Source: "hidden", Options: []string{"mode=755", "size=4k"}, Attrs: pseudo}
-	if err := (&Root{}).mountAt(tmpfs, dir); err != nil {
+	if err := mountAt(tmpfs, dir, nil); err != nil {
 		return hidden{}, err
 	}
 	tree, err := linux.OpenRoot(dir)
@@ -71,7 +71,7 @@ func (h hidden) close() error { return errors.Join(h.dir.Close(), h.file.Close()
 
 // protect hides what an app must not see, and closes what it must not change.
 // What this kernel doesn't have needs neither.
-func (r *Root) protect(h hidden) error {
+func (r furnished) protect(h hidden) error {
 	for _, path := range readOnlyPaths() {
 		err := r.cover(path, func(f *os.File, _ bool) (*os.File, error) { return linux.Bind(f, linux.ReadOnly) })
 		if err != nil {
@@ -93,7 +93,7 @@ func (r *Root) protect(h hidden) error {
 }
 
 // cover attaches a mount over the file or directory at path, if there is one.
-func (r *Root) cover(path string, with func(f *os.File, isDir bool) (*os.File, error)) error {
+func (r furnished) cover(path string, with func(f *os.File, isDir bool) (*os.File, error)) error {
 	f, err := r.OpenPath(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil

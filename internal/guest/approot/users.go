@@ -18,8 +18,10 @@ import (
 // maxAccounts bounds how much of an image's passwd or group file is read.
 const maxAccounts = 4 << 20
 
-// Errors of looking things up in an app's root.
+// Errors of making an app's root, and of looking things up in it.
 var (
+	// ErrImage means that an image can't be mounted.
+	ErrImage  = errors.New("mount image")
 	ErrUser   = errors.New("invalid user")
 	ErrGroup  = errors.New("invalid group")
 	ErrBinary = errors.New("unable to find")

@@ -41,7 +41,8 @@ func main() {
 		"write":    write,
 		"net":      network,
 
-		"kill-agent": killAgent,
+		"kill-agent":    killAgent,
+		"unknown-calls": unknownCalls,
 	}
 	does[os.Args[1]](os.Args[2:])
 }
@@ -330,4 +331,22 @@ func killAgent([]string) {
 		}
 	}
 	time.Sleep(time.Hour)
+}
+
+// unknownCalls prints the numbers of the system calls that came after the last
+// one of Linux 6.1. One that isn't there says so whatever it is given.
+func unknownCalls([]string) {
+	const lastKnown = 450 // set_mempolicy_home_node
+	none := true
+	for n := uintptr(lastKnown + 1); n < 1024; n++ {
+		bad := ^uintptr(0)
+		_, _, errno := syscall.RawSyscall6(n, bad, bad, bad, bad, bad, bad)
+		if errno != syscall.ENOSYS {
+			fmt.Println(n, reason(errno))
+			none = false
+		}
+	}
+	if none {
+		fmt.Println("none")
+	}
 }

@@ -1,0 +1,227 @@
+// Package approot makes the root directory that an app sees inside a machine:
+// its image with a writable layer on top, and the file systems of the kernel
+// with what does not concern the app left out.
+//
+// The image's contents are not trusted: its links are followed inside it only,
+// and mounts are attached to what was opened, not to paths.
+//
+// A root is some twenty mounts. They are put together in a mount namespace of
+// the agent's own and attached to the machine's as one: systemd reads the list
+// of all mounts whenever it changes.
+package approot
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"rkt/internal/linux"
+)
+
+// Builder makes roots.
+type Builder struct {
+	dirs   Dirs
+	own    linux.MountNamespace
+	hidden hidden
+	hosts  *os.File // shown as /etc/hosts to apps that have none
+}
+
+// Dirs is where a Builder works. All but Roots are filled in the Builder's own
+// namespace only.
+type Dirs struct {
+	Images  string // for mounts of images
+	Roots   string // for complete roots: ROOTS/NAME/rootfs
+	Scratch string // for what apps write
+	State   string // for small files of its own
+}
+
+// New returns a Builder whose roots are written to scratch, which must be a
+// file system that overlayfs takes. Hosts is the text of /etc/hosts for images
+// that have none.
+func New(d Dirs, scratch linux.Filesystem, hosts string) (*Builder, error) {
+	if err := os.MkdirAll(d.State, 0o700); err != nil {
+		return nil, err
+	}
+	name := filepath.Join(d.State, "hosts")
+	if err := os.WriteFile(name, []byte(hosts), 0o644); err != nil {
+		return nil, err
+	}
+	// Private, so that apps which run don't see the roots of those that come.
+	roots := linux.Filesystem{Type: "tmpfs", Source: "roots", Options: []string{"mode=755", "size=1m"}, Attrs: pseudo}
+	if err := mountAt(roots, d.Roots, linux.MakePrivate); err != nil {
+		return nil, err
+	}
+	own, err := linux.NewMountNamespace()
+	if err != nil {
+		return nil, err
+	}
+	b := &Builder{dirs: d, own: own}
+	err = own.Do(func() error { return b.prepare(name, scratch) })
+	if err != nil {
+		own.Close()
+		return nil, err
+	}
+	return b, nil
+}
+
+// prepare makes what all roots share, in the Builder's namespace.
+func (b *Builder) prepare(hosts string, scratch linux.Filesystem) (err error) {
+	scratch.Attrs |= linux.NoDev
+	if err := mountAt(scratch, b.dirs.Scratch, nil); err != nil {
+		return err
+	}
+	if b.hosts, err = os.Open(hosts); err != nil {
+		return err
+	}
+	b.hidden, err = newHidden(filepath.Join(b.dirs.State, "hidden"))
+	return err
+}
+
+// Close writes out what apps have written, and leaves the scratch's file
+// system clean if nothing uses it any more. Roots must be unmounted before.
+func (b *Builder) Close() error {
+	defer b.own.Close()
+	return b.own.Do(func() error {
+		err := errors.Join(b.hosts.Close(), b.hidden.close())
+		if busy := linux.MakeReadOnly(b.dirs.Scratch); busy != nil {
+			return errors.Join(err, busy, syncAt(b.dirs.Scratch))
+		}
+		return errors.Join(err, linux.Unmount(b.dirs.Scratch))
+	})
+}
+
+func syncAt(path string) error {
+	f, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(linux.SyncFilesystem(f), f.Close())
+}
+
+// mountAt mounts a file system at a path of ours, after doing something to it
+// if then is not nil.
+func mountAt(f linux.Filesystem, path string, then func(*os.File) error) error {
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return err
+	}
+	target, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer target.Close()
+	mount, err := f.Mount()
+	if err != nil {
+		return err
+	}
+	defer mount.Close()
+	if err := linux.Attach(mount, target); err != nil {
+		return err
+	}
+	if then == nil {
+		return nil
+	}
+	return then(mount)
+}
+
+// Spec is what makes one app's root differ from another's.
+type Spec struct {
+	Name         string           // a single path element
+	Image        linux.Filesystem // the image, to be mounted read-only
+	ReadOnly     bool             // the app may not write to its image
+	ProtectPaths bool
+}
+
+// Root is the root of one app.
+type Root struct {
+	linux.Root
+	Path string // as the machine sees it
+}
+
+// Unmount takes the root away. What the app wrote stays on the scratch.
+func (r *Root) Unmount() error {
+	return errors.Join(r.Close(), linux.Unmount(r.Path))
+}
+
+// Build makes an app's root. On an error nothing of it is left mounted.
+func (b *Builder) Build(s Spec) (*Root, error) {
+	path := filepath.Join(b.dirs.Roots, s.Name, "rootfs")
+	if err := os.MkdirAll(path, 0o755); err != nil {
+		return nil, err
+	}
+	target, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer target.Close()
+	var tree *os.File
+	err = b.own.Do(func() (err error) {
+		tree, err = b.assemble(s)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	defer tree.Close()
+	if err := linux.Attach(tree, target); err != nil {
+		return nil, err
+	}
+	root, err := linux.OpenRoot(path)
+	if err != nil {
+		return nil, errors.Join(err, linux.Unmount(path))
+	}
+	return &Root{Root: root, Path: path}, nil
+}
+
+// assemble makes a root in the Builder's namespace and returns a copy of it
+// that is attached nowhere. It leaves nothing mounted.
+func (b *Builder) assemble(s Spec) (_ *os.File, err error) {
+	image := filepath.Join(b.dirs.Images, s.Name)
+	root := filepath.Join(b.dirs.Images, s.Name+".root")
+	s.Image.Attrs |= linux.ReadOnly | linux.NoDev
+	if err := mountAt(s.Image, image, nil); err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrImage, err)
+	}
+	defer func() { err = errors.Join(err, linux.Unmount(image)) }()
+	layers, err := b.layers(image, s.Name)
+	if err != nil {
+		return nil, err
+	}
+	if err := mountAt(layers, root, nil); err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, linux.Unmount(root)) }()
+	tree, err := linux.OpenRoot(root)
+	if err != nil {
+		return nil, err
+	}
+	defer tree.Close()
+	if err := b.furnish(furnished{tree}, s); err != nil {
+		return nil, err
+	}
+	return linux.CopyTree(tree.Dir())
+}
+
+// furnish mounts everything in a root that is not the app's own.
+func (b *Builder) furnish(r furnished, s Spec) error {
+	steps := []func() error{
+		r.mountProc,
+		func() error { return r.mountSys(s.ProtectPaths) },
+		r.mountDev,
+		r.mountRun,
+		r.ensureTmp,
+		func() error { return r.placeNames(b.hosts) },
+	}
+	if s.ProtectPaths {
+		steps = append(steps, func() error { return r.protect(b.hidden) })
+	}
+	if s.ReadOnly {
+		steps = append(steps, func() error { return linux.Restrict(r.Dir(), linux.ReadOnly) })
+	}
+	for _, step := range steps {
+		if err := step(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
