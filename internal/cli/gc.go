@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -42,14 +43,14 @@ func (p *program) collect(cmd *cobra.Command, c *pod.Collector) error {
 	return sweepErr
 }
 
-// sweepStore removes what killed processes left half made in the image store.
-// To open it is enough.
+// sweepStore removes what killed processes left half made in the image store,
+// for which opening it is enough, and beside it.
 func (p *program) sweepStore() error {
 	images, err := p.openStore()
 	if err != nil {
 		return err
 	}
-	return images.Close()
+	return errors.Join(images.Close(), p.sweepStage1Records())
 }
 
 // complete gives a collector what it shares with those of other commands.

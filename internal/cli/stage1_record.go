@@ -31,10 +31,16 @@ type stage1Record struct {
 	file string
 }
 
+// stage1RecordDir is where the records are.
+func stage1RecordDir(dataDir string) string { return filepath.Join(dataDir, "stage1") }
+
+// sweepStage1Records removes what killed processes left half made.
+func (p *program) sweepStage1Records() error { return tempfile.Sweep(stage1RecordDir(string(p.global.dir))) }
+
 // newStage1Record returns the record for the file as it is now.
 func newStage1Record(dataDir, path string, info os.FileInfo) *stage1Record {
 	sum := sha256.Sum256([]byte(path))
-	r := &stage1Record{Path: path, Size: info.Size(), file: filepath.Join(dataDir, "stage1", hex.EncodeToString(sum[:16]))}
+	r := &stage1Record{Path: path, Size: info.Size(), file: filepath.Join(stage1RecordDir(dataDir), hex.EncodeToString(sum[:16]))}
 	if st, ok := info.Sys().(*syscall.Stat_t); ok {
 		r.Device, r.Inode = st.Dev, st.Ino
 		r.Modified, r.Changed = st.Mtim.Nano(), st.Ctim.Nano()

@@ -238,7 +238,7 @@ func TestIncompleteStage1(t *testing.T) {
 		t.Run("without "+path, func(t *testing.T) {
 			file := h.path("stage1.aci")
 			repack(t, filepath.Join(h.build.bin, stage1File), file, without(path), nil)
-			r := h.rkt("run", "--stage1-path="+file, probeID(t), "--cpu=1", "--", "exit", "0")
+			r := h.rkt("run", "--insecure-options=image", "--stage1-path="+file, probeID(t), "--cpu=1", "--", "exit", "0")
 			if r.Status != 254 || r.Stdout != "" {
 				t.Errorf("status %d, stdout %q", r.Status, r.Stdout)
 			}

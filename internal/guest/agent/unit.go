@@ -12,6 +12,7 @@ import (
 	"strings"
 
 	"github.com/godbus/dbus/v5"
+	"golang.org/x/sys/unix"
 
 	"rkt/internal/guest/approot"
 	"rkt/internal/guest/guestproto"
@@ -42,9 +43,28 @@ func (u *unit) resolve(root linux.Root) (err error) {
 	if err := u.checkEnvironment(); err != nil {
 		return err
 	}
+	if err := u.checkWorkingDirectory(root); err != nil {
+		return err
+	}
 	searchPath, hasPath := u.variable("PATH")
 	u.binary, err = approot.LookupBinary(root, u.req.Exec[0], u.req.WorkingDirectory, searchPath, hasPath)
 	return err
+}
+
+// checkWorkingDirectory refuses what systemd would refuse without naming it.
+func (u *unit) checkWorkingDirectory(root linux.Root) error {
+	dir := u.req.WorkingDirectory
+	if dir == "" {
+		return nil
+	}
+	st, err := root.Stat(dir)
+	if err != nil {
+		return fmt.Errorf("working directory %q: %w", dir, err)
+	}
+	if st.Mode&unix.S_IFMT != unix.S_IFDIR {
+		return fmt.Errorf("working directory %q is not a directory", dir)
+	}
+	return nil
 }
 
 // checkEnvironment refuses what systemd would refuse without saying which it
