@@ -35,7 +35,9 @@ type stage1Record struct {
 func stage1RecordDir(dataDir string) string { return filepath.Join(dataDir, "stage1") }
 
 // sweepStage1Records removes what killed processes left half made.
-func (p *program) sweepStage1Records() error { return tempfile.Sweep(stage1RecordDir(string(p.global.dir))) }
+func (p *program) sweepStage1Records() error {
+	return tempfile.Sweep(stage1RecordDir(string(p.global.dir)))
+}
 
 // newStage1Record returns the record for the file as it is now.
 func newStage1Record(dataDir, path string, info os.FileInfo) *stage1Record {
