@@ -18,6 +18,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"syscall"
 )
 
 // Window is how many bytes a channel's writer may be ahead of its reader.
@@ -137,7 +138,7 @@ func (s *Session) readLoop() {
 	payload := make([]byte, maxPayload)
 	for {
 		err := s.readFrame(in, payload)
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
 			err = ErrEnded
 		}
 		if err != nil {
