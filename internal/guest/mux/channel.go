@@ -180,7 +180,7 @@ func (w *Writer) Write(p []byte) (int, error) {
 		w.release()
 		if err != nil {
 			w.s.fail(err)
-			return sent, err
+			return sent, w.s.Err()
 		}
 		sent += n
 	}

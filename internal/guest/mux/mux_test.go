@@ -91,11 +91,13 @@ func TestStalledReaderDelaysOnlyItsWriter(t *testing.T) {
 	a, b := pair(t)
 	stalled, _ := channel(t, a, b, 1)
 	w, r := channel(t, a, b, 2)
+	if _, err := stalled.Write(make([]byte, mux.Window)); err != nil {
+		t.Fatal(err)
+	}
 	var writer sync.WaitGroup
 	writer.Go(func() {
-		n, err := stalled.Write(make([]byte, 4*mux.Window))
-		if n != mux.Window || !errors.Is(err, io.ErrClosedPipe) {
-			t.Errorf("stalled writer: %d bytes, %v; want one window, closed", n, err)
+		if n, err := stalled.Write([]byte("x")); n != 0 || !errors.Is(err, io.ErrClosedPipe) {
+			t.Errorf("beyond the window: %d bytes, %v; want none, closed", n, err)
 		}
 	})
 	const rounds = 200

@@ -113,6 +113,9 @@ func (s *Session) fail(err error) {
 		s.mu.Unlock()
 		return
 	}
+	if isEnd(err) {
+		err = ErrEnded
+	}
 	s.err = err
 	close(s.done)
 	for _, r := range s.readers {
@@ -130,6 +133,17 @@ func (s *Session) fail(err error) {
 	s.conn.Close()
 }
 
+// isEnd reports whether an error of reading or writing the stream means that the
+// other side is gone. Which of them comes first is a matter of chance.
+func isEnd(err error) bool {
+	for _, end := range []error{io.EOF, io.ErrUnexpectedEOF, io.ErrClosedPipe, syscall.ECONNRESET, syscall.EPIPE} {
+		if errors.Is(err, end) {
+			return true
+		}
+	}
+	return false
+}
+
 // readLoop takes in frames. It never waits for anything but the stream, or a
 // stalled channel would stall all others.
 func (s *Session) readLoop() {
@@ -137,11 +151,7 @@ func (s *Session) readLoop() {
 	in := bufio.NewReaderSize(s.conn, headerSize+maxPayload)
 	payload := make([]byte, maxPayload)
 	for {
-		err := s.readFrame(in, payload)
-		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, syscall.ECONNRESET) {
-			err = ErrEnded
-		}
-		if err != nil {
+		if err := s.readFrame(in, payload); err != nil {
 			s.fail(err)
 			return
 		}
