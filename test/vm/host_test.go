@@ -182,6 +182,7 @@ func (h *host) status(uuid string) map[string]string {
 // gc removes all pods that have ended.
 func (h *host) gc() string {
 	h.Helper()
+	h.podDirs() // notes which there were
 	return h.must("gc", "--grace-period=0s", "--expire-prepared=0s")
 }
 
@@ -201,8 +202,10 @@ func (h *host) podDirs() []string {
 func (h *host) close() {
 	for _, p := range h.pods {
 		p.kill()
+		if uuid, err := os.ReadFile(p.uuidFile); err == nil {
+			h.seen[string(uuid)] = true
+		}
 	}
-	h.podDirs()
 	if _, err := os.Stat(h.data()); err == nil {
 		h.awaitProcesses()
 		h.gc()

@@ -73,14 +73,15 @@ func expectConfined(t *testing.T, pid int) string {
 func TestHypervisorsWorld(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
-	// A descriptor that rkt's caller forgot to close is not the machine's.
+	// Descriptors that rkt's caller forgot to close are not the machine's. They
+	// are so many that its own do not take all their numbers.
 	secret, err := os.Open(h.write("secret", nil))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer secret.Close()
 	p := h.newPod(probeID(t), "--cpu=1", "--", "sleep")
-	p.cmd.ExtraFiles = []*os.File{secret}
+	p.cmd.ExtraFiles = slices.Repeat([]*os.File{secret}, 100)
 	p.cmd.Stdout, p.cmd.Stderr = p.out, p.err
 	p.launch()
 	p.ready()
@@ -194,11 +195,13 @@ func expectOwnFiles(t *testing.T, p *pod, pid int) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("descriptors: %v, %v", files, err)
 	}
+	holdsLock := false
 	for _, file := range files {
 		target, err := os.Readlink(file)
 		if err != nil {
 			continue // closed meanwhile
 		}
+		holdsLock = holdsLock || target == p.dir() && locked(t, pid, filepath.Base(file))
 		if !slices.ContainsFunc(kinds, func(k *regexp.Regexp) bool { return k.MatchString(target) }) {
 			t.Errorf("descriptor %s leads to %s", filepath.Base(file), target)
 		}
@@ -206,6 +209,20 @@ func expectOwnFiles(t *testing.T, p *pod, pid int) {
 			t.Errorf("descriptor %s can write to %s", filepath.Base(file), target)
 		}
 	}
+	if !holdsLock {
+		t.Error("it does not hold the pod's lock, so the pod could seem to have exited while it lives")
+	}
+}
+
+// locked tells whether a process's descriptor carries a flock(2). Format:
+// proc(5), /proc/PID/fdinfo.
+func locked(t *testing.T, pid int, fd string) bool {
+	t.Helper()
+	info, err := processStatus(fmt.Sprintf("/proc/%d/fdinfo/%s", pid, fd))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Contains(info["lock"], "FLOCK") && strings.Contains(info["lock"], "WRITE")
 }
 
 // writable tells whether a process's descriptor was opened for writing.
