@@ -28,6 +28,7 @@ var forbidden = []struct{ root, pkg, why string }{
 	{"rkt/internal/appc", "os", "manifests are pure: no I/O"},
 	{"rkt/internal/linux", "rkt/internal/appc", "system calls know nothing of images"},
 	{"rkt/internal/image/store", "rkt/internal/pod", "images are below pods"},
+	{"rkt/internal/config", "rkt/internal/image", "configuration is below what it configures"},
 	{"rkt/internal/pod", "rkt/internal/cli", "the command line is on top"},
 }
 

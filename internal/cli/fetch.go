@@ -134,9 +134,10 @@ func (p *program) fetcher(images *store.Store, policy fetch.PullPolicy) *fetch.F
 		Insecure: fetch.Insecure{
 			Image: insecure.has(insecureImage), TLS: insecure.has(insecureTLS), HTTP: insecure.has(insecureHTTP),
 		},
-		Policy:   policy,
-		Version:  version.Version,
-		Reporter: p.progress(),
+		Policy:      policy,
+		Version:     version.Version,
+		Reporter:    p.progress(),
+		Credentials: p.credentials(),
 	}
 }
 

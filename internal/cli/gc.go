@@ -20,7 +20,9 @@ func (p *program) newGC() *cobra.Command {
 			if err := requireRoot(); err != nil {
 				return err
 			}
-			p.complete(cmd, c)
+			if err := p.complete(cmd, c); err != nil {
+				return err
+			}
 			return p.collect(cmd, c)
 		},
 	}
@@ -54,9 +56,13 @@ func (p *program) sweepStore() error {
 }
 
 // complete gives a collector what it shares with those of other commands.
-func (p *program) complete(cmd *cobra.Command, c *pod.Collector) {
+func (p *program) complete(cmd *cobra.Command, c *pod.Collector) error {
+	pods, err := p.pods()
+	if err != nil {
+		return err
+	}
 	m := p.messages(cmd)
-	c.Pods, c.Call, c.Now = p.pods(), p.stage1Call(), p.now
+	c.Pods, c.Call, c.Now = pods, p.stage1Call(), p.now
 	c.Notify = func(event pod.Event, uuid string) {
 		switch event {
 		case pod.MovedExited:
@@ -73,4 +79,5 @@ func (p *program) complete(cmd *cobra.Command, c *pod.Collector) {
 			m.printf("the stage1 that pod %q ran in is gone, so only the pod's files are removed", uuid)
 		}
 	}
+	return nil
 }

@@ -13,19 +13,21 @@ import (
 // globalFlags are accepted by every command.
 type globalFlags struct {
 	debug             bool
-	dir               directory
+	dir               dataDirFlag
 	systemConfig      directory
 	localConfig       directory
+	userConfig        directory
 	insecure          insecureOptions
 	trustKeysFromHTTP bool
 }
 
 func (g *globalFlags) add(flags *pflag.FlagSet) {
-	g.dir, g.systemConfig, g.localConfig = "/var/lib/rkt", "/usr/lib/rkt", "/etc/rkt"
+	g.dir.path, g.systemConfig, g.localConfig = "/var/lib/rkt", "/usr/lib/rkt", "/etc/rkt"
 	flags.BoolVar(&g.debug, "debug", false, "print diagnostic lines and whole chains of errors")
-	flags.Var(&g.dir, "dir", "data directory")
+	flags.Var(&g.dir, "dir", "data directory; if not given, the one that is configured, if any")
 	flags.Var(&g.systemConfig, "system-config", "system configuration directory")
 	flags.Var(&g.localConfig, "local-config", "local configuration directory")
+	flags.Var(&g.userConfig, "user-config", "user configuration directory")
 	flags.Var(&g.insecure, "insecure-options", "checks to leave out, as a list: "+strings.Join(insecureNames(), ", "))
 	flags.BoolVar(&g.trustKeysFromHTTP, "trust-keys-from-https", false, "trust keys fetched over https without asking")
 }
@@ -54,6 +56,21 @@ func (d *directory) Set(value string) error {
 	}
 	*d = directory(path)
 	return nil
+}
+
+// dataDirFlag is the flag with the data directory. Only if it was given does it
+// count more than the configuration.
+type dataDirFlag struct {
+	path  directory
+	given bool
+}
+
+func (d *dataDirFlag) String() string { return d.path.String() }
+func (d *dataDirFlag) Type() string   { return d.path.Type() }
+
+func (d *dataDirFlag) Set(value string) error {
+	d.given = true
+	return d.path.Set(value)
 }
 
 // insecureOption is one or more checks that may be left out.

@@ -42,7 +42,11 @@ func (p *program) newList() *cobra.Command {
 func (p *program) list(cmd *cobra.Command, l *list) error {
 	var infos []*pod.Info
 	var errs []error
-	for opened, err := range p.pods().All() {
+	pods, err := p.pods()
+	if err != nil {
+		return err
+	}
+	for opened, err := range pods.All() {
 		var info *pod.Info
 		if err == nil {
 			info, err = opened.Info()
@@ -58,7 +62,6 @@ func (p *program) list(cmd *cobra.Command, l *list) error {
 			infos = append(infos, info)
 		}
 	}
-	var err error
 	if l.format == formatText {
 		err = l.table(p.stdout, infos, p.now())
 	} else {

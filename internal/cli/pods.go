@@ -12,7 +12,14 @@ import (
 	"rkt/internal/pod"
 )
 
-func (p *program) pods() *pod.Pods { return pod.In(string(p.global.dir)) }
+// pods returns the pods in the data directory.
+func (p *program) pods() (*pod.Pods, error) {
+	dir, err := p.dataDir()
+	if err != nil {
+		return nil, err
+	}
+	return pod.In(dir), nil
+}
 
 // uuidFileFlag is for commands that take pods' UUIDs as arguments or from a
 // file.
@@ -54,7 +61,11 @@ func (f *uuidFileFlag) uuid(cmd *cobra.Command, args []string) (string, error) {
 
 // openPod opens the pod that a user has named.
 func (p *program) openPod(uuid string) (*pod.Pod, error) {
-	opened, err := p.pods().Get(uuid)
+	pods, err := p.pods()
+	if err != nil {
+		return nil, err
+	}
+	opened, err := pods.Get(uuid)
 	if err != nil {
 		return nil, fmt.Errorf("cannot get pod: %w", err)
 	}
@@ -90,7 +101,11 @@ func (p *program) stage1Program(treeID, path string) (string, error) {
 }
 
 func (p *program) openStore() (*store.Store, error) {
-	images, err := store.Open(string(p.global.dir))
+	dir, err := p.dataDir()
+	if err != nil {
+		return nil, err
+	}
+	images, err := store.Open(dir)
 	if errors.Is(err, os.ErrPermission) {
 		err = errhint.With(err, "the images belong to root and, once set up, to group rkt; --dir chooses another place")
 	}

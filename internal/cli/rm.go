@@ -33,7 +33,9 @@ func (p *program) newRm() *cobra.Command {
 
 func (p *program) rm(cmd *cobra.Command, uuids []string) error {
 	c := &pod.Collector{}
-	p.complete(cmd, c)
+	if err := p.complete(cmd, c); err != nil {
+		return err
+	}
 	failed := false
 	for _, uuid := range uuids {
 		if err := p.rmOne(cmd.Context(), c, uuid); err != nil {

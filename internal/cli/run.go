@@ -139,7 +139,11 @@ func (p *program) run(cmd *cobra.Command, r *run) error {
 	if err != nil {
 		return err
 	}
-	return p.start(cmd, &preparation{run: r, pods: p.pods(), images: images, stage1: stage1, apps: apps, manifest: manifest})
+	pods, err := p.pods()
+	if err != nil {
+		return err
+	}
+	return p.start(cmd, &preparation{run: r, pods: pods, images: images, stage1: stage1, apps: apps, manifest: manifest})
 }
 
 // fetchApps makes sure that all images are in the store.

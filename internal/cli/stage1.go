@@ -193,7 +193,7 @@ func (p *program) stage1InFile(path string, vouched bool, images *store.Store) (
 		err = checkOwner(path, info)
 	}
 	if err == nil {
-		err = source.examine(info, string(p.global.dir), images)
+		err = p.examine(source, info, images)
 	}
 	if err != nil {
 		source.close()
@@ -204,7 +204,11 @@ func (p *program) stage1InFile(path string, vouched bool, images *store.Store) (
 
 // examine looks the file up among those that were stored before. If it is new
 // it must be an image that can run pods.
-func (s *stage1Source) examine(info os.FileInfo, dataDir string, images *store.Store) error {
+func (p *program) examine(s *stage1Source, info os.FileInfo, images *store.Store) error {
+	dataDir, err := p.dataDir()
+	if err != nil {
+		return err
+	}
 	s.record = newStage1Record(dataDir, s.file.Name(), info)
 	if id := s.record.load(); id != "" {
 		stored, err := images.Get(id)

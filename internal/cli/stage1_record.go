@@ -36,7 +36,11 @@ func stage1RecordDir(dataDir string) string { return filepath.Join(dataDir, "sta
 
 // sweepStage1Records removes what killed processes left half made.
 func (p *program) sweepStage1Records() error {
-	return tempfile.Sweep(stage1RecordDir(string(p.global.dir)))
+	dir, err := p.dataDir()
+	if err != nil {
+		return err
+	}
+	return tempfile.Sweep(stage1RecordDir(dir))
 }
 
 // newStage1Record returns the record for the file as it is now.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/http"
 	"os"
 	"strings"
 	"syscall"
@@ -78,6 +79,9 @@ type Fetcher struct {
 	Policy   PullPolicy
 	Version  string // of rkt, for the User-Agent
 	Reporter Reporter
+	// Credentials, if set, wraps what sends requests, so that each of them gets
+	// the credentials that are meant for its server.
+	Credentials func(http.RoundTripper) http.RoundTripper
 
 	// patience replaces how long a server may take, in tests.
 	patience time.Duration

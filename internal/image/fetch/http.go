@@ -107,17 +107,21 @@ func (f *Fetcher) GetKeys(ctx context.Context, location string) ([]byte, error) 
 // signatures are over compressed bytes.
 func (f *Fetcher) client() *http.Client {
 	dialer := &net.Dialer{Timeout: dialTimeout}
+	var transport http.RoundTripper = &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            dialer.DialContext,
+		TLSClientConfig:        &tls.Config{InsecureSkipVerify: f.Insecure.TLS}, //nolint:gosec // the user's wish
+		TLSHandshakeTimeout:    dialTimeout,
+		ResponseHeaderTimeout:  f.wait(headerTimeout),
+		MaxResponseHeaderBytes: maxHeader,
+		DisableCompression:     true,
+		ForceAttemptHTTP2:      true,
+	}
+	if f.Credentials != nil {
+		transport = f.Credentials(transport)
+	}
 	return &http.Client{
-		Transport: &http.Transport{
-			Proxy:                  http.ProxyFromEnvironment,
-			DialContext:            dialer.DialContext,
-			TLSClientConfig:        &tls.Config{InsecureSkipVerify: f.Insecure.TLS}, //nolint:gosec // the user's wish
-			TLSHandshakeTimeout:    dialTimeout,
-			ResponseHeaderTimeout:  f.wait(headerTimeout),
-			MaxResponseHeaderBytes: maxHeader,
-			DisableCompression:     true,
-			ForceAttemptHTTP2:      true,
-		},
+		Transport: transport,
 		CheckRedirect: func(request *http.Request, via []*http.Request) error {
 			if len(via) >= maxRedirects {
 				return errors.New("too many redirects")
