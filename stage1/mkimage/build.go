@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"compress/gzip"
 	"context"
 	"errors"
@@ -16,9 +17,10 @@ import (
 
 // buildOptions say what to build from what.
 type buildOptions struct {
-	arch, recipes, version string
-	kernel, stage1, agent  string
-	out, dir               string
+	flavor, hypervisor, name string
+	arch, recipes, version   string
+	kernel, stage1, agent    string
+	out, dir                 string
 }
 
 // build assembles the image and writes it as an archive or a directory.
@@ -27,48 +29,41 @@ func build(ctx context.Context, o buildOptions) (err error) {
 	if err != nil {
 		return err
 	}
+	f, err := findFlavor(o.flavor, o.hypervisor)
+	if err == nil {
+		err = o.complete(f)
+	}
+	if err != nil {
+		return err
+	}
 	work, err := os.MkdirTemp("", "mkimage-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(work)) }()
-	t, err := assemble(ctx, o, a, work)
-	if err != nil {
+	p := part{tree: tree.New(), options: o, arch: a, work: work}
+	if err := errors.Join(f.add(ctx, p), addPrograms(p.tree, o.stage1, f.entryPoints)); err != nil {
 		return err
 	}
 	if o.dir != "" {
-		return t.WriteDir(o.dir)
+		return p.tree.WriteDir(o.dir)
 	}
-	manifest, err := imageManifest(a, o.version)
+	manifest, err := f.manifest(cmp.Or(o.name, f.name), a, o.version)
 	if err != nil {
 		return err
 	}
-	return writeImage(o.out, t, manifest)
+	return writeImage(o.out, p.tree, manifest)
 }
 
-// assemble collects the image's rootfs; files that had to be made are in work.
-func assemble(ctx context.Context, o buildOptions, a arch, work string) (*tree.Tree, error) {
-	t := tree.New()
-	for _, part := range []string{"machine", "virtiofsd"} {
-		sub, err := recipe.Build(filepath.Join(o.recipes, part+".recipe"), recipeOptions(o, a))
-		if err != nil {
-			return nil, err
-		}
-		if err := t.Graft(part, sub); err != nil {
-			return nil, err
-		}
+// complete returns what is missing to build an image of a flavour.
+func (o buildOptions) complete(f flavor) error {
+	switch {
+	case f.needsKernel && o.kernel == "":
+		return fmt.Errorf("flavor %s needs -kernel", o.flavor)
+	case f.needsAgent && o.agent == "":
+		return fmt.Errorf("flavor %s needs -agent", o.flavor)
 	}
-	for _, add := range []func() error{
-		func() error { return addGuest(ctx, t, o, a, work) },
-		func() error { return addScratch(ctx, t, work) },
-		func() error { return addDescription(ctx, t, o, a) },
-		func() error { return addPrograms(t, o.stage1) },
-	} {
-		if err := add(); err != nil {
-			return nil, err
-		}
-	}
-	return t, nil
+	return nil
 }
 
 // recipeOptions returns the variables that the recipes use.
@@ -87,11 +82,11 @@ func recipeOptions(o buildOptions, a arch) recipe.Options {
 }
 
 // addPrograms adds the entry points: one program that looks at its name.
-func addPrograms(t *tree.Tree, program string) error {
+func addPrograms(t *tree.Tree, program string, entries []entryPoint) error {
 	if err := t.File(programName, absolute(program), 0o755); err != nil {
 		return err
 	}
-	for _, e := range entryPoints() {
+	for _, e := range entries {
 		if err := t.Symlink(e.path, programName); err != nil {
 			return err
 		}

@@ -7,46 +7,68 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-
-	"rkt/internal/build/tree"
 )
 
 // descriptionFile tells the supervisor what it can't know of an image. Paths
 // in it are inside the machine directory.
 const descriptionFile = "machine.json"
 
-// description is the content of descriptionFile.
+// description is the content of descriptionFile. What an image has not is
+// empty.
 type description struct {
+	Flavor         string `json:"flavor"`
+	Hypervisor     string `json:"hypervisor,omitempty"`
 	Arch           string `json:"arch"`
-	QEMU           string `json:"qemu"`
-	Data           string `json:"data"`
-	Kernel         string `json:"kernel"`
-	KernelVersion  string `json:"kernelVersion"`
-	SystemdVersion string `json:"systemdVersion"`
+	QEMU           string `json:"qemu,omitempty"`
+	LKVM           string `json:"lkvm,omitempty"`
+	Data           string `json:"data,omitempty"`
+	Kernel         string `json:"kernel,omitempty"`
+	KernelVersion  string `json:"kernelVersion,omitempty"`
+	SystemdVersion string `json:"systemdVersion,omitempty"`
+	// Loader runs Nspawn, which finds its libraries in Libraries; all are in the
+	// nspawn directory.
+	Loader    string   `json:"loader,omitempty"`
+	Nspawn    string   `json:"nspawn,omitempty"`
+	Libraries []string `json:"libraries,omitempty"`
 }
 
 // addDescription writes the description of what the other steps added.
-func addDescription(ctx context.Context, t *tree.Tree, o buildOptions, a arch) error {
-	release, err := os.ReadFile(filepath.Join(o.kernel, "release"))
+func addDescription(ctx context.Context, p part) error {
+	d := description{Flavor: p.options.flavor, Arch: p.arch.label}
+	var err error
+	switch d.Flavor {
+	case flavorKVM:
+		err = d.describeMachine(ctx, p)
+	case flavorNspawn:
+		libraries := "/usr/lib/" + p.arch.multiarch
+		d.Loader, d.Nspawn = p.arch.loader, "/usr/bin/systemd-nspawn"
+		d.Libraries = []string{libraries, libraries + "/systemd"}
+		d.SystemdVersion, err = systemdVersion(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	b, err := json.Marshal(d)
+	if err != nil {
+		return err
+	}
+	return p.tree.Data(descriptionFile, string(b)+"\n", 0o644)
+}
+
+// describeMachine says what a kvm image has in its machine directory.
+func (d *description) describeMachine(ctx context.Context, p part) error {
+	release, err := os.ReadFile(filepath.Join(p.options.kernel, "release"))
 	if err != nil {
 		return fmt.Errorf("read kernel release: %w", err)
 	}
-	systemd, err := systemdVersion(ctx)
-	if err != nil {
-		return err
+	d.KernelVersion, d.Hypervisor = strings.TrimSpace(string(release)), p.options.hypervisor
+	if d.Hypervisor == hypervisorLKVM {
+		d.LKVM, d.Kernel = "/usr/bin/lkvm", "/boot/bzImage"
+	} else {
+		d.QEMU, d.Data, d.Kernel = "/usr/bin/"+p.arch.qemu, "/usr/share/qemu", "/boot/vmlinux"
 	}
-	b, err := json.Marshal(description{
-		Arch:           a.label,
-		QEMU:           "/usr/bin/" + a.qemu,
-		Data:           "/usr/share/qemu",
-		Kernel:         "/boot/vmlinux",
-		KernelVersion:  strings.TrimSpace(string(release)),
-		SystemdVersion: systemd,
-	})
-	if err != nil {
-		return err
-	}
-	return t.Data(descriptionFile, string(b)+"\n", 0o644)
+	d.SystemdVersion, err = systemdVersion(ctx)
+	return err
 }
 
 // systemdVersion returns the host's, which is the guest's.

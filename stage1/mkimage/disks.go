@@ -24,13 +24,13 @@ const (
 	diskID = "6f6e6520-7374-4c67-a531-20626f6f7473"
 )
 
-// addGuest makes the guest's root file system.
-func addGuest(ctx context.Context, t *tree.Tree, o buildOptions, a arch, work string) error {
-	root, err := recipe.Build(filepath.Join(o.recipes, "guest", "guest.recipe"), recipeOptions(o, a))
+// addGuestDisk makes the guest's root file system.
+func addGuestDisk(ctx context.Context, p part) error {
+	root, err := recipe.Build(filepath.Join(p.options.recipes, "guest", "guest.recipe"), recipeOptions(p.options, p.arch))
 	if err != nil {
 		return err
 	}
-	dir, image := filepath.Join(work, "guest"), filepath.Join(work, guestFile)
+	dir, image := filepath.Join(p.work, "guest"), filepath.Join(p.work, guestFile)
 	if err := root.WriteDir(dir); err != nil {
 		return fmt.Errorf("write guest root: %w", err)
 	}
@@ -39,7 +39,7 @@ func addGuest(ctx context.Context, t *tree.Tree, o buildOptions, a arch, work st
 	if err != nil {
 		return fmt.Errorf("make guest root: %w", err)
 	}
-	return t.File(guestFile, image, 0o644)
+	return p.tree.File(guestFile, image, 0o644)
 }
 
 // addScratch makes the empty disk that every pod starts with a sparse copy of.

@@ -1,9 +1,9 @@
 // Mkimage puts a stage1 image together out of the build host's packages and
-// the project's own programs, and proves that it boots.
+// the project's own programs, and proves that it is complete.
 //
-//	mkimage build -version V -kernel DIR -stage1 FILE -agent FILE -out FILE.aci
+//	mkimage build -flavor F -version V -stage1 FILE [-kernel DIR] [-agent FILE] -out FILE.aci
 //	mkimage build ... -dir DIR       the image's rootfs as a directory instead
-//	mkimage check FILE.aci           boots what is in the image
+//	mkimage check FILE.aci           starts what is in the image
 //
 // What an image holds is written in the recipes below stage1; this program
 // makes of them a guest root file system (EROFS), an empty scratch disk, and
@@ -51,6 +51,9 @@ func run(ctx context.Context, args []string) error {
 func runBuild(ctx context.Context, args []string) error {
 	var o buildOptions
 	f := flag.NewFlagSet("build", flag.ContinueOnError)
+	f.StringVar(&o.flavor, "flavor", flavorKVM, "kind of image: kvm, coreos or fly")
+	f.StringVar(&o.hypervisor, "hypervisor", hypervisorQEMU, "hypervisor of a kvm image: qemu or lkvm")
+	f.StringVar(&o.name, "name", "", "name of the image, if not its flavor's usual one")
 	f.StringVar(&o.arch, "arch", "amd64", "architecture, as Go names it")
 	f.StringVar(&o.recipes, "recipes", "stage1", "directory of the recipes")
 	f.StringVar(&o.version, "version", "", "version of the image")
@@ -62,8 +65,8 @@ func runBuild(ctx context.Context, args []string) error {
 	if err := f.Parse(args); err != nil {
 		return err
 	}
-	if o.version == "" || o.kernel == "" || o.stage1 == "" || o.agent == "" || (o.out == "") == (o.dir == "") {
-		return errors.New("build needs -version, -kernel, -stage1, -agent, and one of -out and -dir")
+	if o.version == "" || o.stage1 == "" || (o.out == "") == (o.dir == "") {
+		return errors.New("build needs -version, -stage1, and one of -out and -dir")
 	}
 	return build(ctx, o)
 }

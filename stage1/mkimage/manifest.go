@@ -10,7 +10,8 @@ import (
 )
 
 const (
-	imageName = "coreos.com/rkt/stage1-kvm"
+	// imagePrefix begins the images' names; the flavour ends them.
+	imagePrefix = "coreos.com/rkt/stage1-"
 	// programName is the entry points' program inside the image.
 	programName = "stage1"
 )
@@ -21,31 +22,22 @@ type entryPoint struct {
 	path       string
 }
 
-// entryPoints returns what the image can be asked to do.
-func entryPoints() []entryPoint {
-	return []entryPoint{
-		{stage1.AnnotationRun, "/run"},
-		{stage1.AnnotationStop, "/stop"},
-		{stage1.AnnotationGC, "/gc"},
-	}
-}
-
-// imageManifest returns the image's manifest, as rkt would accept it.
-func imageManifest(a arch, version string) ([]byte, error) {
+// manifest returns an image's manifest, as rkt would accept it.
+func (f flavor) manifest(name string, a arch, version string) ([]byte, error) {
 	m := appc.ImageManifest{
 		ACKind:    appc.ImageManifestKind,
 		ACVersion: appc.SpecVersion,
-		Name:      imageName,
+		Name:      appc.ACIdentifier(name),
 		Labels: appc.Labels{
 			{Name: "version", Value: version}, {Name: "os", Value: "linux"}, {Name: "arch", Value: a.label},
 		},
 	}
-	for _, e := range entryPoints() {
+	for _, e := range f.entryPoints {
 		m.Annotations = append(m.Annotations, appc.Annotation{Name: e.annotation, Value: e.path})
 	}
 	m.Annotations = append(m.Annotations,
 		appc.Annotation{Name: stage1.AnnotationInterfaceVersion, Value: strconv.Itoa(stage1.InterfaceVersion)},
-		appc.Annotation{Name: stage1.AnnotationAppFormat, Value: stage1.AppFormatDisk})
+		appc.Annotation{Name: stage1.AnnotationAppFormat, Value: f.appFormat})
 	b, err := json.Marshal(m)
 	if err != nil {
 		return nil, err

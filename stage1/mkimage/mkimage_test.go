@@ -16,7 +16,11 @@ func TestImageManifest(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	b, err := imageManifest(a, "2.0.0")
+	f, err := findFlavor(flavorKVM, hypervisorQEMU)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := f.manifest(f.name, a, "2.0.0")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,6 +79,10 @@ func TestBuildNeedsItsOptions(t *testing.T) {
 		{"check"},
 		{"check", "a", "b"},
 		{"other"},
+		{"build", "-version", "1", "-stage1", "s", "-agent", "a", "-out", "o"},
+		{"build", "-version", "1", "-stage1", "s", "-kernel", "k", "-out", "o"},
+		{"build", "-flavor", "xen", "-version", "1", "-stage1", "s", "-out", "o"},
+		{"build", "-hypervisor", "xen", "-version", "1", "-kernel", "k", "-stage1", "s", "-agent", "a", "-out", "o"},
 		{"build", "-version", "1", "-kernel", "k", "-stage1", "s", "-agent", "a"},
 		{"build", "-version", "1", "-kernel", "k", "-stage1", "s", "-agent", "a", "-out", "o", "-dir", "d"},
 	} {
