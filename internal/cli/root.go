@@ -29,8 +29,20 @@ func (p *program) newRoot() *cobra.Command {
 	root.SetHelpFunc(p.help)
 	root.SetFlagErrorFunc(usage)
 	root.AddCommand(
-		p.newCatManifest(), p.newCompletion(), p.newConfig(), p.newFetch(), p.newGC(), p.newImage(), p.newList(), p.newRm(),
-		p.newRun(), p.newStatus(), p.newStop(), p.newTrust(), p.newVersion(),
+		p.newCatManifest(),
+		p.newCompletion(),
+		p.newConfig(),
+		p.newFetch(),
+		p.newGC(),
+		p.newImage(),
+		p.newList(),
+		p.newLogs(),
+		p.newRm(),
+		p.newRun(),
+		p.newStatus(),
+		p.newStop(),
+		p.newTrust(),
+		p.newVersion(),
 	)
 	root.SetHelpCommand(p.newHelp())
 	return root

@@ -29,13 +29,19 @@ func NewWatch() (*Watch, error) {
 
 // Add watches the directory at path from now on. A directory that was added
 // before stays watched once.
-func (w *Watch) Add(path string) error {
+func (w *Watch) Add(path string) error { return w.add(path, dirChanges) }
+
+// AddContents watches the directory at path like Add, and the contents of its
+// files, too.
+func (w *Watch) AddContents(path string) error { return w.add(path, dirChanges|unix.IN_MODIFY) }
+
+func (w *Watch) add(path string, changes uint32) error {
 	conn, err := w.f.SyscallConn()
 	if err != nil {
 		return err
 	}
 	var addErr error
-	err = conn.Control(func(fd uintptr) { _, addErr = unix.InotifyAddWatch(int(fd), path, dirChanges) })
+	err = conn.Control(func(fd uintptr) { _, addErr = unix.InotifyAddWatch(int(fd), path, changes) })
 	return wrapPath("watch", path, cmp.Or(addErr, err))
 }
 

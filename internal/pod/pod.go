@@ -118,6 +118,10 @@ func (p *Pod) Close() error { return errors.Join(p.dir.Close(), p.root.Close()) 
 // Path returns where the pod's directory was when it was last looked at.
 func (p *Pod) Path() string { return p.pods.path(p.at, p.UUID) }
 
+// Directory returns a path of the pod's directory that stays right when that is
+// renamed. It is of use in this process only, and until Close.
+func (p *Pod) Directory() string { return fmt.Sprintf("/proc/self/fd/%d", p.dir.Fd()) }
+
 // locate finds out where the pod's directory is now.
 func (p *Pod) locate() error {
 	var self, there unix.Stat_t

@@ -180,7 +180,7 @@ func (p *Pod) cleanUp(ctx context.Context, call Call) error {
 func (p *Pod) start(ctx context.Context, call Call, entry EntryPoint, args []string, lock *os.File) error {
 	cmd := exec.CommandContext(ctx, entry.Program, args...)
 	cmd.Args[0] = entry.Name
-	cmd.Dir = fmt.Sprintf("/proc/self/fd/%d", p.dir.Fd())
+	cmd.Dir = p.Directory()
 	cmd.Stdout, cmd.Stderr = call.Stdout, call.Stderr
 	cmd.Cancel = func() error { return cmd.Process.Signal(syscall.SIGTERM) }
 	cmd.WaitDelay = endGrace

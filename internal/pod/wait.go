@@ -3,7 +3,6 @@ package pod
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"path/filepath"
 
@@ -83,7 +82,7 @@ func (p *Pod) waitSupervisor(ctx context.Context) error {
 	for {
 		// Every directory on the way may still be missing.
 		for dir := filepath.Dir(stage1.SupervisorStatus); ; dir = filepath.Dir(dir) {
-			path := fmt.Sprintf("/proc/self/fd/%d/%s", p.dir.Fd(), dir)
+			path := filepath.Join(p.Directory(), dir)
 			if err := changed.Add(path); err != nil && !errors.Is(err, os.ErrNotExist) {
 				return err
 			}

@@ -50,6 +50,10 @@ const (
 // descriptor with the pod's lock. It stays open as long as the pod runs.
 const LockFDEnv = "RKT_LOCK_FD"
 
+// LogDir returns the directory of an app's log, in the format of package
+// applog. Since version 7 a stage1 keeps there what the app writes.
+func LogDir(app string) string { return filepath.Join("logs", app) }
+
 // AppDiskFile returns the path of an app's AppDisk.
 func AppDiskFile(app string) string { return filepath.Join("appsinfo", app, "disk.json") }
 

@@ -3,7 +3,6 @@ package supervisor
 import (
 	"bytes"
 	"fmt"
-	"io"
 	"sync"
 	"time"
 )
@@ -13,14 +12,12 @@ import (
 const maxLine = 16 << 10
 
 // printer writes the lines of several apps to one output, each whole and with
-// the time and the name of its app. Once the output fails, everything is
-// swallowed: an app doesn't end because nobody listens.
+// the time and the name of its app.
 type printer struct {
 	now func() time.Duration // the host's monotonic clock
 
-	mu     sync.Mutex
-	out    io.Writer
-	failed bool
+	mu  sync.Mutex
+	out *patientWriter
 }
 
 // line prints one line of an app.
@@ -28,48 +25,49 @@ func (p *printer) line(app string, pid int, text []byte) {
 	now := p.now()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.failed {
-		return
-	}
 	var b bytes.Buffer
 	fmt.Fprintf(&b, "[%5d.%06d] %s[%d]: ", now/time.Second, now%time.Second/time.Microsecond, app, pid)
 	b.Write(bytes.TrimSuffix(text, []byte("\r")))
 	b.WriteByte('\n')
-	_, err := p.out.Write(b.Bytes())
-	p.failed = err != nil
+	p.out.put(b.Bytes())
 }
 
-// copyLines prints what r holds until its end.
-func (p *printer) copyLines(app string, pid int, r io.Reader) {
-	var pending []byte
-	buffer := make([]byte, 32<<10)
-	for {
-		n, err := r.Read(buffer)
-		pending = append(pending, buffer[:n]...)
-		pending = p.flush(app, pid, pending)
-		if err != nil {
-			break
-		}
-	}
-	if len(pending) > 0 {
-		p.line(app, pid, pending)
-	}
+// lines returns a writer that prints what one output of an app says. Its Write
+// never fails; Close prints a last line without an end.
+func (p *printer) lines(app string, pid int) *lines { return &lines{printer: p, app: app, pid: pid} }
+
+type lines struct {
+	printer *printer
+	app     string
+	pid     int
+	pending []byte
 }
 
-// flush prints the complete lines of b, and pieces of one that got too long,
-// and returns the rest.
-func (p *printer) flush(app string, pid int, b []byte) []byte {
+// Write prints the complete lines, and pieces of one that got too long.
+func (l *lines) Write(b []byte) (int, error) {
+	written := len(b)
+	b = append(l.pending, b...)
 	for {
 		end := bytes.IndexByte(b, '\n')
 		switch {
 		case end >= 0 && end <= maxLine:
-			p.line(app, pid, b[:end])
+			l.printer.line(l.app, l.pid, b[:end])
 			b = b[end+1:]
 		case len(b) > maxLine:
-			p.line(app, pid, b[:maxLine])
+			l.printer.line(l.app, l.pid, b[:maxLine])
 			b = b[maxLine:]
 		default:
-			return append([]byte(nil), b...)
+			l.pending = append([]byte(nil), b...)
+			return written, nil
 		}
 	}
+}
+
+// Close prints what is left.
+func (l *lines) Close() error {
+	if len(l.pending) > 0 {
+		l.printer.line(l.app, l.pid, l.pending)
+		l.pending = nil
+	}
+	return nil
 }

@@ -1,8 +1,12 @@
 package supervisor
 
 import (
+	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
+	"io"
+	"runtime"
 	"strings"
 	"testing"
 	"testing/iotest"
@@ -30,8 +34,13 @@ func TestLines(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			var out bytes.Buffer
-			p := &printer{now: at(188748*time.Second + 162493*time.Microsecond), out: &out}
-			p.copyLines("etcd", 4, iotest.HalfReader(strings.NewReader(test.in)))
+			p := &printer{now: at(188748*time.Second + 162493*time.Microsecond), out: newPatientWriter(&out)}
+			l := p.lines("etcd", 4)
+			if _, err := io.Copy(l, iotest.HalfReader(strings.NewReader(test.in))); err != nil {
+				t.Fatal(err)
+			}
+			l.Close()
+			p.out.flush(t.Context())
 			if out.String() != test.want {
 				t.Errorf("got %q, want %q", out.String(), test.want)
 			}
@@ -42,8 +51,9 @@ func TestLines(t *testing.T) {
 func TestSecondsArePaddedToFive(t *testing.T) {
 	t.Parallel()
 	var out bytes.Buffer
-	p := &printer{now: at(7*time.Second + time.Microsecond), out: &out}
+	p := &printer{now: at(7*time.Second + time.Microsecond), out: newPatientWriter(&out)}
 	p.line("a", 1, []byte("b"))
+	p.out.flush(t.Context())
 	if got, want := out.String(), "[    7.000001] a[1]: b\n"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
@@ -61,10 +71,56 @@ func (b *brokenPipe) Write([]byte) (int, error) {
 func TestNobodyListens(t *testing.T) {
 	t.Parallel()
 	out := &brokenPipe{}
-	in := strings.NewReader(strings.Repeat("line\n", 1000))
-	p := &printer{now: at(0), out: out}
-	p.copyLines("a", 1, in)
-	if in.Len() != 0 || out.writes != 1 {
-		t.Errorf("%d bytes unread, %d writes", in.Len(), out.writes)
+	w := newPatientWriter(out)
+	for range 3 * maxBehind / 5 {
+		w.put([]byte("line\n"))
 	}
+	w.flush(t.Context())
+	if out.writes != 1 {
+		t.Errorf("%d writes", out.writes)
+	}
+}
+
+// TestNobodyReads shows that who never reads is waited for once, and is told
+// what he has missed when he goes on.
+func TestNobodyReads(t *testing.T) {
+	t.Parallel()
+	r, to := io.Pipe()
+	w := newPatientWriter(to)
+	line := []byte(strings.Repeat("x", 1023) + "\n")
+	begin := time.Now()
+	const count = 5 * maxBehind / 1024
+	for range count {
+		w.put(line)
+	}
+	w.flush(t.Context())
+	if took := time.Since(begin); took > 10*patience {
+		t.Errorf("took %v", took)
+	}
+	seen := make(chan string, 1)
+	go func() {
+		var text strings.Builder
+		for s := bufio.NewScanner(r); s.Scan() && s.Text() != "last"; {
+			text.WriteString(s.Text() + "\n")
+		}
+		seen <- text.String()
+	}()
+	// The reader goes on: only then is there room again.
+	for w.behind() {
+		runtime.Gosched()
+	}
+	w.put([]byte("last\n"))
+	text := <-seen
+	left := strings.Count(text, string(line))
+	want := fmt.Sprintf("[%d lines are left out here", count-left)
+	if left == 0 || left == count || !strings.Contains(text, want) {
+		t.Errorf("%d of %d lines and no %q in %.200q", left, count, want, text[len(text)-200:])
+	}
+}
+
+// behind tells whether there is something to write.
+func (w *patientWriter) behind() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return !w.idle
 }

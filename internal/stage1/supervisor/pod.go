@@ -9,11 +9,13 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"rkt/internal/appc"
 	"rkt/internal/fault"
 	"rkt/internal/linux"
 	"rkt/internal/stage1"
+	"rkt/internal/stage1/applog"
 )
 
 const (
@@ -199,4 +201,18 @@ func (p *pod) makeRoom() error {
 		}
 	}
 	return nil
+}
+
+// openLogs starts a log for each app.
+func (p *pod) openLogs() (map[string]*applog.Log, error) {
+	logs := make(map[string]*applog.Log)
+	for _, app := range p.apps {
+		name := string(app.Name)
+		log, err := applog.Create(stage1.LogDir(name), applog.DefaultLimits(), time.Now)
+		if err != nil {
+			return nil, err
+		}
+		logs[name] = log
+	}
+	return logs, nil
 }

@@ -74,7 +74,11 @@ func Run(ctx context.Context, launcher Launcher, args stage1.RunArgs) (int, erro
 	if args.Interactive && len(p.apps) > 1 {
 		return statusOwnError, errors.New("interactive option only supports one image")
 	}
-	r.stdio = newStdio(args.Interactive, r.stops)
+	logs, err := p.openLogs()
+	if err != nil {
+		return statusOwnError, fmt.Errorf("open the apps' logs: %w", err)
+	}
+	r.stdio = newStdio(args.Interactive, r.stops, logs)
 	defer r.stdio.close()
 
 	if err := r.launch(ctx, launcher); err != nil {

@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rkt/internal/guest/client"
+	"rkt/internal/stage1/applog"
 	"rkt/internal/terminal"
 )
 
@@ -23,17 +24,22 @@ type stdio struct {
 	stops       *stops
 	tty         *terminal.Terminal // nil if stdin is none
 	printer     *printer
+	out         *patientWriter
+	logs        map[string]*applog.Log
 	input       *lateWriter
 	copies      sync.WaitGroup
 }
 
 // newStdio takes the terminal if there is one, and reads keys from it: in
 // interactive mode for the app, otherwise only to see the pod being ended.
-func newStdio(interactive bool, stops *stops) *stdio {
+func newStdio(interactive bool, stops *stops, logs map[string]*applog.Log) *stdio {
+	stdout := newPatientWriter(os.Stdout)
 	s := &stdio{
 		interactive: interactive,
 		stops:       stops,
-		printer:     &printer{now: monotonic, out: os.Stdout},
+		printer:     &printer{now: monotonic, out: stdout},
+		out:         stdout,
+		logs:        logs,
 		input:       &lateWriter{},
 	}
 	if !terminal.Is(os.Stdin) || (interactive && !terminal.Is(os.Stdout)) {
@@ -64,19 +70,16 @@ func (s *stdio) prepare(app *client.App) {
 	}
 }
 
-// connect starts to copy what a started app reads and writes.
+// connect starts to copy what a started app reads and writes. What it writes
+// gets into its log before anybody else sees it.
 func (s *stdio) connect(ctx context.Context, session *client.Machine, app string, started client.Started) {
 	out := started.Stdio
-	if !s.interactive {
-		s.copy(func() { s.printer.copyLines(app, started.PID, out.Stdout) })
-		if out.Stderr != nil {
-			s.copy(func() { s.printer.copyLines(app, started.PID, out.Stderr) })
-		}
-		return
-	}
-	s.copy(func() { drainTo(os.Stdout, out.Stdout) })
+	s.copyOut(app, started.PID, output{applog.Stdout, out.Stdout, os.Stdout})
 	if out.Stderr != nil {
-		s.copy(func() { drainTo(os.Stderr, out.Stderr) })
+		s.copyOut(app, started.PID, output{applog.Stderr, out.Stderr, os.Stderr})
+	}
+	if !s.interactive {
+		return
 	}
 	if s.tty == nil {
 		go func() {
@@ -102,12 +105,26 @@ func (s *stdio) followSize(ctx context.Context, session *client.Machine, app str
 	}
 }
 
-func (s *stdio) copy(f func()) {
-	s.copies.Add(1)
-	go func() {
-		defer s.copies.Done()
-		f()
-	}()
+// output is one output of an app.
+type output struct {
+	stream string // its name in the log
+	from   io.Reader
+	to     *os.File // in interactive mode
+}
+
+func (s *stdio) copyOut(app string, pid int, o output) {
+	s.copies.Go(func() {
+		log := s.logs[app].Stream(o.stream)
+		defer log.Close()
+		if s.interactive {
+			drainTo(o.to, io.TeeReader(o.from, log))
+			return
+		}
+		printed := s.printer.lines(app, pid)
+		defer printed.Close()
+		// Neither of them ever fails.
+		_, _ = io.Copy(io.MultiWriter(log, printed), o.from)
+	})
 }
 
 // drain waits until everything that has arrived is printed.
@@ -123,6 +140,7 @@ func (s *stdio) drain(ctx context.Context) {
 	case <-done:
 	case <-ctx.Done():
 	}
+	s.out.flush(ctx)
 }
 
 // close gives the terminal back.
