@@ -97,10 +97,6 @@ type Options struct {
 	Vouched bool
 }
 
-// signatureExtension is added to the name of an image for that of its
-// signature.
-const signatureExtension = ".asc"
-
 // maxSignature bounds the size of a signature file in bytes.
 const maxSignature = 1 << 20
 
@@ -184,7 +180,7 @@ func (f *Fetcher) signatureFor(ctx context.Context, url string, o Options) ([]by
 	if o.SignaturePath != "" {
 		return readSignatureFile(o.SignaturePath)
 	}
-	location, err := addExtension(url, signatureExtension)
+	location, err := image.SignatureURL(url)
 	if err != nil {
 		return nil, err
 	}
@@ -282,11 +278,11 @@ func unsigned(err error) error {
 	return errhint.With(err, "name the signature with --signature, or skip the check with --insecure-options=image")
 }
 
-func signaturePath(image string, o Options) string {
+func signaturePath(file string, o Options) string {
 	if o.SignaturePath != "" {
 		return o.SignaturePath
 	}
-	return image + signatureExtension
+	return file + image.SignatureExtension
 }
 
 func readSignatureFile(path string) ([]byte, error) {

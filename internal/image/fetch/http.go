@@ -149,17 +149,6 @@ func (f *Fetcher) wait(d time.Duration) time.Duration {
 	return d
 }
 
-// addExtension adds to the path of a URL.
-func addExtension(location, extension string) (string, error) {
-	u, err := url.Parse(location)
-	if err != nil {
-		return "", err
-	}
-	u.Path += extension
-	u.RawPath = ""
-	return u.String(), nil
-}
-
 // download is the body of a response that is reported on and watched.
 type download struct {
 	ctx      context.Context //nolint:containedctx // it belongs to the response
