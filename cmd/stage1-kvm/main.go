@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"rkt/internal/errhint"
+	"rkt/internal/linux"
 	"rkt/internal/stage1"
 	"rkt/internal/stage1/kvm"
 	"rkt/internal/stage1/supervisor"
@@ -24,6 +25,10 @@ const statusError = 254
 const killTimeout = 30 * time.Second
 
 func main() {
+	if linux.IsInit() {
+		fmt.Fprintln(os.Stderr, "stage1:", linux.Init())
+		os.Exit(statusError)
+	}
 	status, err := entryPoint(context.Background(), filepath.Base(os.Args[0]), os.Args[1:])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "stage1:", err)

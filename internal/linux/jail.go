@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -22,6 +23,9 @@ type Jail struct {
 	ID int
 	// Devices are character devices to make available below /dev, owned by ID.
 	Devices []Device
+	// Filter is a seccomp program that every process of the jail starts under,
+	// nil for none. It must let the start of a program happen.
+	Filter []unix.SockFilter
 }
 
 // Device is a character device of a jail.
@@ -36,6 +40,9 @@ type Device struct {
 type Warden struct {
 	jail     Jail
 	requests chan request
+	// alive ends when this program does: nothing is ever written to it, and
+	// only this program has the other end.
+	alive, ours *os.File
 }
 
 type request struct {
@@ -52,9 +59,14 @@ type started struct {
 
 // NewWarden makes the jail: mount, IPC, UTS and network namespaces of its own,
 // the root directory and nothing else, no capabilities to gain and
-// no_new_privs. It needs CAP_SYS_ADMIN.
+// no_new_privs. It needs CAP_SYS_ADMIN, a file /init in the root to mount this
+// program on, and a program that calls Init when IsInit says so.
 func NewWarden(jail Jail) (*Warden, error) {
-	w := &Warden{jail: jail, requests: make(chan request)}
+	alive, ours, err := os.Pipe()
+	if err != nil {
+		return nil, err
+	}
+	w := &Warden{jail: jail, requests: make(chan request), alive: alive, ours: ours}
 	ready := make(chan error)
 	go onOtherThread(func() { w.run(ready) })
 	if err := <-ready; err != nil {
@@ -102,10 +114,10 @@ func (w *Warden) run(ready chan<- error) {
 	}
 	ready <- nil
 	for r := range w.requests {
-		p, err := os.StartProcess(r.argv[0], r.argv, &os.ProcAttr{
+		p, err := os.StartProcess(initPath, initArgs(len(r.files), encodeFilter(w.jail.Filter), r.argv), &os.ProcAttr{
 			Dir:   "/",
 			Env:   append([]string{}, r.env...), // nil would pass on that of this program
-			Files: r.files,
+			Files: append(slices.Clip(r.files), w.alive),
 			Sys: &syscall.SysProcAttr{
 				Cloneflags: syscall.CLONE_NEWPID,
 				Credential: &syscall.Credential{Uid: uint32(w.jail.ID), Gid: uint32(w.jail.ID)},
@@ -139,6 +151,7 @@ func (j Jail) changeRoot() error {
 	}{
 		{"make mounts private", func() error { return unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, "") }},
 		{"bind root", func() error { return unix.Mount(j.Root, j.Root, "", unix.MS_BIND, "") }},
+		{"bind init", func() error { return bindInit(j.Root + initPath) }},
 		{"make devices", func() error { return j.makeDevices() }},
 		{"make root read-only", func() error {
 			return unix.Mount("", j.Root, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV, "")

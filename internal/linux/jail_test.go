@@ -2,6 +2,8 @@ package linux_test
 
 import (
 	"bytes"
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -45,11 +47,30 @@ func fstatAbove(st *syscall.Stat_t) error {
 }
 `
 
+// TestMain lets the test program be what jailed programs begin as.
+func TestMain(m *testing.M) {
+	if linux.IsInit() {
+		fmt.Fprintln(os.Stderr, linux.Init())
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
 func needRoot(t *testing.T) {
 	t.Helper()
 	if os.Getuid() != 0 {
 		t.Skip("needs root")
 	}
+}
+
+// newJailRoot returns a directory that can become a jail's root.
+func newJailRoot(t *testing.T) string {
+	t.Helper()
+	root := t.TempDir()
+	if err := errors.Join(os.WriteFile(filepath.Join(root, "init"), nil, 0o600), os.Chmod(root, 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	return root
 }
 
 func buildStatic(t *testing.T, dir, source string) {
@@ -70,11 +91,8 @@ func buildStatic(t *testing.T, dir, source string) {
 func TestJail(t *testing.T) {
 	t.Parallel()
 	needRoot(t)
-	root := t.TempDir()
+	root := newJailRoot(t)
 	buildStatic(t, root, confinedProgram)
-	if err := os.Chmod(root, 0o755); err != nil {
-		t.Fatal(err)
-	}
 	pod := filepath.Join(t.TempDir(), "pod")
 	if err := os.Mkdir(pod, 0o750); err != nil {
 		t.Fatal(err)
@@ -86,7 +104,7 @@ func TestJail(t *testing.T) {
 	defer lock.Close()
 
 	got := runJailed(t, linux.Jail{Root: root, ID: 0x70000123}, lock)
-	want := "root [/program]\nids 1879048483 1879048483 1\ngroups 0\nwrite true\nabove true\nfd4 true\nenvironment []\n"
+	want := "root [/init /program]\nids 1879048483 1879048483 1\ngroups 0\nwrite true\nabove true\nfd4 true\nenvironment []\n"
 	if got != want {
 		t.Errorf("the jailed process says\n%s\nwant\n%s", got, want)
 	}
@@ -121,7 +139,7 @@ func runJailed(t *testing.T, jail linux.Jail, lock *os.File) string {
 func TestJailLeavesTheHostAlone(t *testing.T) {
 	t.Parallel()
 	needRoot(t)
-	root := t.TempDir()
+	root := newJailRoot(t)
 	if err := os.Mkdir(filepath.Join(root, "dev"), 0o755); err != nil {
 		t.Fatal(err)
 	}

@@ -96,16 +96,20 @@ func supervisedEntryPoints() []entryPoint {
 
 func addQEMU(ctx context.Context, p part) error {
 	return errors.Join(
-		p.graft("machine", "machine.recipe"),
+		p.graft("machine", "machine.recipe"), addInit(p.tree),
 		p.graft("virtiofsd", "virtiofsd.recipe"),
 		addGuestDisk(ctx, p), addScratch(ctx, p.tree, p.work), addDescription(ctx, p))
 }
 
 func addLKVM(ctx context.Context, p part) error {
 	return errors.Join(
-		p.graft("machine", "lkvm.recipe"),
+		p.graft("machine", "lkvm.recipe"), addInit(p.tree),
 		addGuestDisk(ctx, p), addScratch(ctx, p.tree, p.work), addDescription(ctx, p))
 }
+
+// addInit adds the file that the supervisor's own program is mounted on: all
+// that runs in there begins as that, see linux.NewWarden.
+func addInit(t *tree.Tree) error { return t.Data("machine/init", "", 0o644) }
 
 func nspawnFlavor() flavor {
 	return flavor{
