@@ -98,7 +98,7 @@ func OwnCgroup(name string) (Cgroup, error) {
 // host has the controller for it; limited tells whether it has.
 func (c Cgroup) Create(memoryMax int64) (limited bool, err error) {
 	for _, dir := range c {
-		if err := makeGroup(dir); err != nil {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return false, err
 		}
 		enableMemory(filepath.Dir(dir))
@@ -111,17 +111,6 @@ func (c Cgroup) Create(memoryMax int64) (limited bool, err error) {
 		}
 	}
 	return limited, nil
-}
-
-// makeGroup tries again when another pod's Remove took the common parent away
-// between the two steps of making it and the group.
-func makeGroup(dir string) error {
-	for {
-		err := os.MkdirAll(dir, 0o755)
-		if _, gone := os.Stat(filepath.Dir(filepath.Dir(dir))); !errors.Is(err, os.ErrNotExist) || gone != nil {
-			return err
-		}
-	}
 }
 
 // enableMemory asks a version 2 group and its parents to hand the memory
@@ -212,14 +201,12 @@ func killAndWait(ctx context.Context, pid int) error {
 	return nil
 }
 
-// Remove removes the empty group, and the directory above it if that was the
-// last group there. A group that is gone already is no error.
+// Remove removes the empty group. One that is gone already is no error.
 func (c Cgroup) Remove() error {
 	for _, dir := range c {
 		if err := unix.Rmdir(dir); err != nil && !errors.Is(err, unix.ENOENT) {
 			return &os.PathError{Op: "rmdir", Path: dir, Err: err}
 		}
-		_ = unix.Rmdir(filepath.Dir(dir)) // still in use by other pods: fine
 	}
 	return nil
 }

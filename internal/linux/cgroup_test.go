@@ -16,7 +16,7 @@ import (
 func TestCgroupKillsAndGoes(t *testing.T) {
 	t.Parallel()
 	needRoot(t)
-	group, err := linux.PlanCgroup(fmt.Sprintf("rkt-test-%d/pod", os.Getpid()))
+	group, err := linux.PlanCgroup(fmt.Sprintf("rkt-test-%d", os.Getpid()))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -54,7 +54,7 @@ func TestCgroupKillsAndGoes(t *testing.T) {
 
 func TestCgroupThatIsGone(t *testing.T) {
 	t.Parallel()
-	gone := linux.Cgroup{"/sys/fs/cgroup/rkt-test-none/never"}
+	gone := linux.Cgroup{"/sys/fs/cgroup/rkt-test-none"}
 	if err := gone.Kill(t.Context()); err != nil {
 		t.Error(err)
 	}

@@ -23,7 +23,7 @@ func joinCgroup(ctx context.Context, uuid string, memoryMax int64) error {
 	if _, err := os.Stat("/run/systemd/system"); err == nil {
 		return joinScope(ctx, uuid, memoryMax)
 	}
-	group, err := linux.PlanCgroup("rkt/" + uuid)
+	group, err := linux.PlanCgroup(groupName(uuid))
 	if err != nil {
 		return err
 	}
@@ -93,12 +93,16 @@ func recordedCgroup(uuid string) (linux.Cgroup, error) {
 	}
 	group := linux.Cgroup(strings.Fields(string(b)))
 	for _, dir := range group {
-		if base := filepath.Base(dir); base != uuid && base != scopeName(uuid) {
+		if base := filepath.Base(dir); base != groupName(uuid) && base != scopeName(uuid) {
 			return nil, fmt.Errorf("%s: %s is not the pod's", cgroupFile, dir)
 		}
 	}
 	return group, nil
 }
+
+// groupName is the name of a group that we make. It is directly below the root,
+// because no pod could know when it may remove a parent that all share.
+func groupName(uuid string) string { return "rkt-" + uuid }
 
 // scopeName is the name of a pod's scope.
 func scopeName(uuid string) string { return "rkt-" + uuid + ".scope" }

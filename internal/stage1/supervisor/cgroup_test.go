@@ -15,12 +15,12 @@ func TestOnlyThePodsGroupIsKilled(t *testing.T) {
 		ok             bool
 	}{
 		{"none", "", 0, true},
-		{"own", "/sys/fs/cgroup/rkt/" + uuid + "\n", 1, true},
-		{"both hierarchies", "/a/rkt/" + uuid + "\n/b/rkt/" + uuid + "\n", 2, true},
+		{"own", "/sys/fs/cgroup/rkt-" + uuid + "\n", 1, true},
+		{"both hierarchies", "/a/rkt-" + uuid + "\n/b/rkt-" + uuid + "\n", 2, true},
 		{"scope", "/a/machine.slice/rkt-" + uuid + ".scope\n", 1, true},
 		{"root", "/sys/fs/cgroup/memory\n", 0, false},
 		{"another pod's", "/a/rkt/22222222-1111-4111-8111-111111111111\n", 0, false},
-		{"own beside root", "/a/rkt/" + uuid + "\n/sys/fs/cgroup\n", 0, false},
+		{"own beside root", "/a/rkt-" + uuid + "\n/sys/fs/cgroup\n", 0, false},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
