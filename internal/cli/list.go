@@ -34,7 +34,7 @@ func (p *program) newList() *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return p.list(cmd, &l) },
 	}
 	cmd.Flags().BoolVar(&l.noLegend, "no-legend", false, "suppress the header of the table")
-	cmd.Flags().BoolVar(&l.full, "full", false, "use long output: whole UUIDs, image ids and exact times")
+	cmd.Flags().BoolVar(&l.full, "full", false, "use long output: whole UUIDs, image ids, exact times and the isolation")
 	l.format.add(cmd.Flags())
 	return cmd
 }
@@ -80,7 +80,7 @@ func (l *list) table(w io.Writer, infos []*pod.Info, now time.Time) error {
 	t := tabwriter.NewWriter(w, 0, 8, 1, '\t', 0)
 	header := []string{"UUID", "APP", "IMAGE NAME", "STATE", "CREATED", "STARTED", "NETWORKS"}
 	if l.full {
-		header = []string{"UUID", "APP", "IMAGE NAME", "IMAGE ID", "STATE", "CREATED", "STARTED", "NETWORKS"}
+		header = []string{"UUID", "APP", "IMAGE NAME", "IMAGE ID", "STATE", "CREATED", "STARTED", "NETWORKS", "ISOLATION"}
 	}
 	if !l.noLegend {
 		fmt.Fprintln(t, strings.Join(header, "\t"))
@@ -101,6 +101,9 @@ func (l *list) rows(info *pod.Info, now time.Time) [][]string {
 	about := []string{
 		string(info.State), formatTime(info.Created, now, l.full), formatTime(info.Started, now, l.full), "",
 	}
+	if l.full {
+		about = append(about, info.Isolation)
+	}
 	if len(info.Apps) == 0 {
 		return [][]string{l.row(uuid, "-", "-", "-", about)}
 	}
@@ -108,7 +111,7 @@ func (l *list) rows(info *pod.Info, now time.Time) [][]string {
 	for _, app := range info.Apps {
 		id := string(app.Image.ID)
 		rows = append(rows, l.row(uuid, string(app.Name), imageName(app.Manifest), id[:min(len(id), shortImageID)], about))
-		uuid, about = "", []string{"", "", "", ""}
+		uuid, about = "", make([]string, len(about))
 	}
 	return rows
 }
