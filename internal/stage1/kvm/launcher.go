@@ -17,7 +17,7 @@ import (
 const (
 	mebibyte = 1 << 20
 	// tcgCacheMiB bounds QEMU's cache of translated code.
-	tcgCacheMiB = 128
+	tcgCacheMiB = 64
 	// overheadBytes is what the supervisor and QEMU need besides the guest's
 	// memory, with room to spare; docs/performance.md has the measurements.
 	overheadBytes = 192 * mebibyte

@@ -84,7 +84,9 @@ func (m machine) deviceArguments() []string {
 			"file.driver=file,file.locking=off,file.filename=/dev/fdset/%d", rootFDSet),
 		"-device", "virtio-blk-device,drive=root",
 		"-device", "virtio-scsi-device,id=" + scsiController,
-		"-device", "virtio-serial-device",
+		// Each port that there could be costs the guest time and memory; the
+		// first is always a console's.
+		"-device", "virtio-serial-device,max_ports=3",
 		// With ids QEMU tells when the guest opens and closes a port.
 		"-chardev", "socket,id=control,fd=" + fd(fdControl),
 		"-device", "virtserialport,id=control,chardev=control,name=rkt.control",
@@ -110,9 +112,14 @@ func (m machine) kernelParameters() string {
 		"tsc=reliable", "no_timer_check", "noreplace-smp", "cryptomgr.notests", "rcupdate.rcu_expedited=1",
 	}
 	if !m.kvm {
-		// Calibrating this timer takes 0.2 s under emulation, and mitigations
-		// of a real processor's flaws protect nothing on an emulated one.
-		params = append(params, "nolapic_timer", "mitigations=off")
+		// Mitigations of a real processor's flaws protect nothing on an emulated
+		// one.
+		params = append(params, "mitigations=off")
+		if m.spec.CPUs == 1 {
+			// Calibrating this timer takes 0.2 s under emulation. But several
+			// processors without it wake each other all the time.
+			params = append(params, "nolapic_timer")
+		}
 		if m.tscKHz != 0 {
 			params = append(params, fmt.Sprintf("tsc_early_khz=%d", m.tscKHz))
 		}
