@@ -32,6 +32,7 @@ type program struct {
 	stdout, stderr io.Writer
 	now            func() time.Time
 	global         globalFlags
+	reviewer       reviewer
 }
 
 // Main runs the command line args, without the program's name, and returns the

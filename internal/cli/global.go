@@ -12,13 +12,13 @@ import (
 
 // globalFlags are accepted by every command.
 type globalFlags struct {
-	debug             bool
-	dir               dataDirFlag
-	systemConfig      directory
-	localConfig       directory
-	userConfig        directory
-	insecure          insecureOptions
-	trustKeysFromHTTP bool
+	debug              bool
+	dir                dataDirFlag
+	systemConfig       directory
+	localConfig        directory
+	userConfig         directory
+	insecure           insecureOptions
+	trustKeysFromHTTPS bool
 }
 
 func (g *globalFlags) add(flags *pflag.FlagSet) {
@@ -29,7 +29,7 @@ func (g *globalFlags) add(flags *pflag.FlagSet) {
 	flags.Var(&g.localConfig, "local-config", "local configuration directory")
 	flags.Var(&g.userConfig, "user-config", "user configuration directory")
 	flags.Var(&g.insecure, "insecure-options", "checks to leave out, as a list: "+strings.Join(insecureNames(), ", "))
-	flags.BoolVar(&g.trustKeysFromHTTP, "trust-keys-from-https", false, "trust keys fetched over https without asking")
+	flags.BoolVar(&g.trustKeysFromHTTPS, "trust-keys-from-https", false, "trust keys fetched over https without asking")
 }
 
 // directory is a flag with the path of a directory. It becomes absolute and

@@ -75,6 +75,7 @@ func TestStories(t *testing.T) {
 	p := build(t, "")
 	t.Run("OnlyRootRuns", func(t *testing.T) { onlyRootRuns(t, p) })
 	t.Run("ReviewKey", func(t *testing.T) { reviewKey(t, p) })
+	t.Run("TrustOverHTTPS", func(t *testing.T) { trustOverHTTPS(t, p) })
 	t.Run("FetchByURL", func(t *testing.T) { fetchByURL(t, p) })
 	t.Run("Interrupted", func(t *testing.T) { interrupted(t, p) })
 	t.Run("ManyAtOnce", func(t *testing.T) { manyAtOnce(t, p) })

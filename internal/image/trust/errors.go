@@ -21,6 +21,12 @@ var (
 	ErrKeyRevoked = errors.New("openpgp: signing key was revoked")
 	// ErrWeak means that the signature or its key is too weak to count.
 	ErrWeak = errors.New("openpgp: signature is too weak")
+	// ErrWeakKey means that the key is too weak to count.
+	ErrWeakKey = errors.New("openpgp: key is too weak")
+	// ErrKeyFuture means that the key was made in the future, so it seems.
+	ErrKeyFuture = errors.New("openpgp: key is not valid yet")
+	// ErrCannotSign means that the key is not for signing.
+	ErrCannotSign = errors.New("openpgp: key may not sign")
 	// ErrExists is returned when a key is already in the keystore.
 	ErrExists = errors.New("key already in the keystore")
 )

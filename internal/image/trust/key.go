@@ -12,8 +12,6 @@ import (
 	"unicode"
 
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
-	pgperrors "github.com/ProtonMail/go-crypto/openpgp/errors"
-	"github.com/ProtonMail/go-crypto/openpgp/packet"
 	openpgp "github.com/ProtonMail/go-crypto/openpgp/v2"
 )
 
@@ -26,13 +24,6 @@ const armorStart = "-----BEGIN PGP "
 
 // Key is one public key.
 type Key struct{ entity *openpgp.Entity }
-
-// config says which algorithms count. The defaults refuse DSA, RSA below 2048
-// bits and signatures over images with SHA-1; a key may still be certified with
-// SHA-1, as old ones are. A key without flags may sign, as in GnuPG.
-func config() *packet.Config {
-	return &packet.Config{MinRSABits: 2048, InsecureAllowAllKeyFlagsWhenMissing: true}
-}
 
 // ReadKeys reads one or more public keys, armoured or binary. It takes at most
 // a bounded number of bytes; private keys are refused.
@@ -52,7 +43,7 @@ func ReadKeys(r io.Reader) ([]*Key, error) {
 	for _, block := range blocks {
 		entities, err := openpgp.ReadKeyRing(block)
 		if err != nil {
-			return nil, fmt.Errorf("not a public key: %w", err)
+			return nil, fmt.Errorf("not a public key: %w", explainUnreadable(err))
 		}
 		for _, e := range entities {
 			if e.PrivateKey != nil {
@@ -162,54 +153,7 @@ func grouped(fingerprint string) string {
 	return b.String()
 }
 
-// Check says whether signatures of the key count today: ErrKeyExpired,
-// ErrKeyRevoked or ErrWeak if not.
-func (k *Key) Check() error {
-	if err := k.checkNow(k.entity.PrimaryKey.KeyId); err != nil {
-		return err
-	}
-	if _, ok := k.entity.SigningKey(time.Now(), config()); !ok {
-		return fmt.Errorf("%w: key %s has no part that may sign", ErrWeak, k.Fingerprint())
-	}
-	return nil
-}
-
 // hasID says whether the key or one of its subkeys has the given id.
 func (k *Key) hasID(id uint64) bool {
 	return len(openpgp.EntityList{k.entity}.EntitiesById(id)) > 0
-}
-
-// checkNow says whether the part of the key with the given id counts today.
-// When a signature is checked the library asks that for the time which the
-// signature names, and that can be chosen by whoever has the key.
-func (k *Key) checkNow(id uint64) error {
-	_, err := k.entity.VerifyPrimaryKey(time.Now(), config())
-	for _, sub := range k.entity.Subkeys {
-		if err == nil && sub.PublicKey.KeyId == id {
-			_, err = sub.Verify(time.Now(), config())
-		}
-	}
-	if err == nil {
-		return nil
-	}
-	if class := classify(err); class != nil {
-		return fmt.Errorf("%w (key %s)", class, k.Fingerprint())
-	}
-	return fmt.Errorf("key %s cannot be used: %w", k.Fingerprint(), err)
-}
-
-// classify returns the error of this package for one of the OpenPGP library
-// about a key or what it has signed, nil if there is none.
-func classify(err error) error {
-	var weak pgperrors.WeakAlgorithmError
-	switch {
-	case errors.Is(err, pgperrors.ErrKeyRevoked):
-		return ErrKeyRevoked
-	case errors.Is(err, pgperrors.ErrKeyExpired), errors.Is(err, pgperrors.ErrSignatureExpired):
-		return ErrKeyExpired
-	case errors.As(err, &weak), strings.Contains(err.Error(), "insecure"):
-		return ErrWeak
-	default:
-		return nil
-	}
 }

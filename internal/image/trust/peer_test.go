@@ -3,6 +3,7 @@ package trust_test
 import (
 	"bytes"
 	"errors"
+	"os"
 	"strings"
 	"testing"
 
@@ -21,6 +22,7 @@ func TestGPGSignatures(t *testing.T) {
 	g.newKey("ed <ed@example.com>", "ed25519", "never")
 	g.newKey("rsa <rsa@example.com>", "rsa2048", "never")
 	g.newKey("p256 <p256@example.com>", "nistp256", "never")
+	g.newKey("bp <bp@example.com>", "brainpoolP256r1", "never")
 	g.newKey("weak <weak@example.com>", "rsa1024", "never")
 	g.newKey("old <old@example.com>", "ed25519", "never", "--cert-digest-algo", "SHA1", "--faked-system-time", past)
 	g.newKey("expired <expired@example.com>", "ed25519", "1d", "--faked-system-time", past)
@@ -39,6 +41,7 @@ func TestGPGSignatures(t *testing.T) {
 		{"rsa2048", g.export("<rsa@example.com>"), g.sign(data, "<rsa@example.com>", "--armor"), nil},
 		{"rsa2048, SHA512", g.export("<rsa@example.com>"), g.sign(data, "<rsa@example.com>", "--digest-algo", "SHA512"), nil},
 		{"p256", g.export("<p256@example.com>"), g.sign(data, "<p256@example.com>", "--armor"), nil},
+		{"brainpool", g.export("<bp@example.com>"), g.sign(data, "<bp@example.com>", "--armor"), nil},
 		{"certified with SHA-1", g.export("<old@example.com>"), g.sign(data, "<old@example.com>"), nil},
 		{"SHA-1 over the image", g.export("<rsa@example.com>"), g.sign(data, "<rsa@example.com>", "--digest-algo", "SHA1"), trust.ErrWeak},
 		{"rsa1024", g.export("<weak@example.com>"), g.sign(data, "<weak@example.com>"), trust.ErrWeak},
@@ -99,20 +102,41 @@ func TestUselessKeysAreNotAdded(t *testing.T) {
 	t.Parallel()
 	g := newGPG(t)
 	g.newKey("weak <weak@example.com>", "rsa1024", "never")
+	g.newKey("dsa <dsa@example.com>", "dsa2048", "never")
+	g.newKey("curve <curve@example.com>", "secp256k1", "never")
+	g.newKey("md5 <md5@example.com>", "rsa2048", "never", "--cert-digest-algo", "MD5", "--allow-weak-digest-algos")
 	g.newKey("expired <expired@example.com>", "ed25519", "1d", "--faked-system-time", past)
 	g.newKey("revoked <revoked@example.com>", "ed25519", "never")
-	k, _, _ := newStore(t)
+	g.newKey("future <future@example.com>", "ed25519", "never", "--faked-system-time", "20990101T000000")
+	g.run(nil, "--quick-gen-key", "cert <cert@example.com>", "ed25519", "cert", "never")
+	g.run(nil, "--quick-gen-key", "sub <sub@example.com>", "ed25519", "cert", "never")
+	g.run(nil, "--quick-add-key", g.fingerprint("<sub@example.com>"), "rsa1024", "sign", "never")
+	k, _, local := newStore(t)
 	for _, tc := range []struct {
 		key  []byte
 		want error
+		text string
 	}{
-		{g.export("<weak@example.com>"), trust.ErrWeak},
-		{g.export("<expired@example.com>"), trust.ErrKeyExpired},
-		{g.revoke("<revoked@example.com>"), trust.ErrKeyRevoked},
+		{g.export("<weak@example.com>"), trust.ErrWeakKey, "is an RSA key of 1024 bits, 2048 are the least"},
+		{g.export("<dsa@example.com>"), trust.ErrWeakKey, "is a DSA key"},
+		{g.export("<curve@example.com>"), trust.ErrWeakKey, "is a key on the curve SecP256k1"},
+		{g.export("<expired@example.com>"), trust.ErrKeyExpired, ", on 2020-01-02)"},
+		{g.revoke("<revoked@example.com>"), trust.ErrKeyRevoked, "revoked"},
+		{g.export("<future@example.com>"), trust.ErrKeyFuture, "is dated 2099-01-01"},
+		{g.export("<cert@example.com>"), trust.ErrCannotSign, "is for signing"},
+		{g.export("<sub@example.com>"), trust.ErrWeakKey, "the signing subkey of key"},
 	} {
-		if _, err := k.AddRoot(key(t, tc.key)); !errors.Is(err, tc.want) {
-			t.Errorf("got %v, want %v", err, tc.want)
+		_, err := k.AddRoot(key(t, tc.key))
+		if !errors.Is(err, tc.want) || !strings.Contains(err.Error(), tc.text) {
+			t.Errorf("got %v, want %v, %s", err, tc.want, tc.text)
 		}
+	}
+	_, err := trust.ReadKeys(bytes.NewReader(g.export("<md5@example.com>")))
+	if err == nil || !strings.Contains(err.Error(), "MD5 and RIPEMD-160 don't") {
+		t.Errorf("a key certified with MD5: %v", err)
+	}
+	if _, err := os.Stat(local); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("something was added: %v", err)
 	}
 }
 
