@@ -1,0 +1,217 @@
+package network
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"golang.org/x/sys/unix"
+)
+
+// Tests that need a host get one of their own: the test program runs itself
+// again in new namespaces, where no link, rule or lease of the machine shows.
+// The variable names a directory for what is built.
+const inHostEnv = "RKT_TEST_NETWORK_HOST"
+
+func TestMain(m *testing.M) { os.Exit(runTests(m)) }
+
+func runTests(m *testing.M) int {
+	if os.Getuid() != 0 || os.Getenv(inHostEnv) != "" {
+		if os.Getenv(inHostEnv) != "" {
+			if err := furnishHost(); err != nil {
+				fmt.Fprintln(os.Stderr, "make the host of the tests:", err)
+				return 1
+			}
+		}
+		return m.Run()
+	}
+	dir, err := os.MkdirTemp("", "network")
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	defer os.RemoveAll(dir)
+	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
+	cmd.Args[0] = os.Args[0]
+	cmd.Env = append(os.Environ(), inHostEnv+"="+dir)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL,
+	}
+	err = cmd.Run()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) {
+		return exit.ExitCode()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+// furnishHost makes the new namespaces a host without leases, with a loopback
+// interface and an address to be reached at.
+func furnishHost() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return err
+	}
+	for _, dir := range []string{"/var/lib/cni", "/run"} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, ""); err != nil {
+			return err
+		}
+	}
+	for _, args := range [][]string{
+		{"link", "set", "lo", "up"},
+		{"link", "add", "uplink", "type", "veth", "peer", "name", "outside"},
+		{"address", "add", "10.9.9.1/24", "dev", "uplink"},
+		{"link", "set", "uplink", "up"},
+		{"link", "set", "outside", "up"},
+	} {
+		if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
+			return fmt.Errorf("ip %s: %w: %s", strings.Join(args, " "), err, out)
+		}
+	}
+	return nil
+}
+
+// host is the pretended host with a place for one pod.
+type host struct {
+	*testing.T
+	plugins string // directory of the plugins
+	before  string // what was there when the test began
+}
+
+// needHost skips tests that can't run here, with the reason. Tests with a host
+// change the working directory, so none of them is parallel.
+func needHost(t *testing.T) *host {
+	t.Helper()
+	if os.Getenv(inHostEnv) == "" {
+		t.Skip("needs root")
+	}
+	for _, program := range []string{"ip", "iptables", "iptables-save"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Skipf("needs %s", program)
+		}
+	}
+	h := &host{T: t, plugins: pluginsDir(t)}
+	t.Chdir(t.TempDir())
+	h.before = h.state()
+	t.Cleanup(func() {
+		if err := Teardown(context.Background(), testUUID, nil); err != nil && !t.Failed() {
+			t.Errorf("clean up: %v", err)
+		}
+	})
+	return h
+}
+
+const testUUID = "6733c088-a507-4694-aabf-5bd95ce3f3d7"
+
+// pluginsDir builds the plugins that stage1 images carry.
+func pluginsDir(t *testing.T) string {
+	t.Helper()
+	dir := os.Getenv(inHostEnv)
+	if _, err := os.Stat(filepath.Join(dir, "bin")); err == nil {
+		return filepath.Join(dir, "bin")
+	}
+	root := repository(t)
+	build(t, root, "go", "run", "./stage1/mkplugins", "-out", filepath.Join(dir, "source"), "stage1/plugins")
+	program := filepath.Join(dir, "plugins")
+	build(t, filepath.Join(dir, "source"), "go", "build", "-trimpath", "-buildvcs=false", "-o", program, ".")
+	names, err := os.ReadFile(filepath.Join(dir, "source", "names"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, name := range strings.Fields(string(names)) {
+		if err := os.Symlink(program, filepath.Join(dir, "bin", name)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return filepath.Join(dir, "bin")
+}
+
+func repository(t *testing.T) string {
+	t.Helper()
+	root, err := filepath.Abs("../..")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+func build(t *testing.T, dir, name string, args ...string) {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd.Dir, cmd.Env = dir, append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%s %s: %v\n%s", name, strings.Join(args, " "), err, out)
+	}
+}
+
+// state is all that plugins may leave on a host: links, rules, leases.
+// Chains that portmap makes once for all pods and leaves empty are no trace.
+func (h *host) state() string {
+	h.Helper()
+	var kept []string
+	for line := range strings.Lines(h.output("ip", "-o", "link") + h.output("iptables-save", "-t", "nat") + leases()) {
+		if strings.HasPrefix(line, "#") || strings.Contains(line, "CNI-HOSTPORT-") {
+			continue
+		}
+		if before, _, ok := strings.Cut(line, "["); ok && strings.HasPrefix(line, ":") {
+			line = before // counters
+		}
+		kept = append(kept, strings.TrimSpace(line))
+	}
+	slices.Sort(kept)
+	return strings.Join(kept, "\n")
+}
+
+func leases() string {
+	var found strings.Builder
+	paths, _ := filepath.Glob("/var/lib/cni/networks/*/*")
+	for _, path := range paths {
+		if base := filepath.Base(path); base != "lock" && !strings.HasPrefix(base, "last_reserved_ip") {
+			found.WriteString(path + "\n")
+		}
+	}
+	return found.String()
+}
+
+func (h *host) output(name string, args ...string) string {
+	h.Helper()
+	var complaints bytes.Buffer
+	cmd := exec.CommandContext(h.Context(), name, args...)
+	cmd.Stderr = &complaints
+	out, err := cmd.Output()
+	if err != nil {
+		h.Fatalf("%s %s: %v\n%s%s", name, strings.Join(args, " "), err, out, complaints.String())
+	}
+	return string(out)
+}
+
+// clean fails the test unless everything is as it was.
+func (h *host) clean() {
+	h.Helper()
+	if now := h.state(); now != h.before {
+		h.Errorf("left on the host:\n%s\n--- before:\n%s", now, h.before)
+	}
+	for _, name := range []string{namespaceFile, recordDir} {
+		if _, err := os.Lstat(name); !errors.Is(err, os.ErrNotExist) {
+			h.Errorf("%s is still there (%v)", name, err)
+		}
+	}
+}
