@@ -14,6 +14,8 @@ import (
 var forbidden = []struct{ root, pkg, why string }{
 	{"rkt/cmd/rkt", "rkt/internal/stage1/kvm", "rkt knows the stage1 contract, never a flavour"},
 	{"rkt/cmd/rkt", "rkt/internal/stage1/supervisor", "the supervisor comes out of the stage1 image"},
+	{"rkt/cmd/rkt", "rkt/internal/network", "networks are a stage1's business; rkt knows what it is told of them"},
+	{"rkt/internal/network", "rkt/internal/stage1/supervisor", "networks are below the flavours"},
 	{"rkt/cmd/rkt", "rkt/internal/guest", "only a stage1 talks to a guest"},
 	{"rkt/cmd/guest", "rkt/internal/image", "the agent is small and knows no images"},
 	{"rkt/cmd/guest", "rkt/internal/appc", "the supervisor translates manifests"},

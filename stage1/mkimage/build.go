@@ -20,6 +20,7 @@ type buildOptions struct {
 	flavor, hypervisor, name string
 	arch, recipes, version   string
 	kernel, stage1, agent    string
+	plugins, pluginNames     string
 	out, dir                 string
 }
 

@@ -98,13 +98,13 @@ func addQEMU(ctx context.Context, p part) error {
 	return errors.Join(
 		p.graft("machine", "machine.recipe"), addInit(p.tree),
 		p.graft("virtiofsd", "virtiofsd.recipe"),
-		addGuestDisk(ctx, p), addScratch(ctx, p.tree, p.work), addDescription(ctx, p))
+		addGuestDisk(ctx, p), addScratch(ctx, p.tree, p.work), addPlugins(p), addDescription(ctx, p))
 }
 
 func addLKVM(ctx context.Context, p part) error {
 	return errors.Join(
 		p.graft("machine", "lkvm.recipe"), addInit(p.tree),
-		addGuestDisk(ctx, p), addScratch(ctx, p.tree, p.work), addDescription(ctx, p))
+		addGuestDisk(ctx, p), addScratch(ctx, p.tree, p.work), addPlugins(p), addDescription(ctx, p))
 }
 
 // addInit adds the file that the supervisor's own program is mounted on: all
@@ -121,7 +121,7 @@ func nspawnFlavor() flavor {
 			return errors.Join(
 				p.graft("nspawn", "nspawn.recipe"),
 				p.graft("guest", filepath.Join("guest", "guest.recipe")),
-				addDescription(ctx, p))
+				addPlugins(p), addDescription(ctx, p))
 		},
 		check: checkNspawn,
 	}

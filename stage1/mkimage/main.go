@@ -60,6 +60,8 @@ func runBuild(ctx context.Context, args []string) error {
 	f.StringVar(&o.kernel, "kernel", "", "directory of the built kernel")
 	f.StringVar(&o.stage1, "stage1", "", "program with the entry points")
 	f.StringVar(&o.agent, "agent", "", "program that runs inside the machine")
+	f.StringVar(&o.plugins, "plugins", "", "program that is all CNI plugins")
+	f.StringVar(&o.pluginNames, "plugin-names", "", "file with the names it is called by, one a line")
 	f.StringVar(&o.out, "out", "", "image to write")
 	f.StringVar(&o.dir, "dir", "", "directory to write the image's rootfs to")
 	if err := f.Parse(args); err != nil {
