@@ -46,6 +46,9 @@ type policy struct {
 	// AllowSpoofing lets a pod send from addresses that aren't its own, as
 	// routers do.
 	AllowSpoofing bool `json:"allowSpoofing"`
+	// DenyLinkLocal keeps a machine from the addresses that mean something else
+	// on every link, such as the metadata services of clouds.
+	DenyLinkLocal bool `json:"denyLinkLocal"`
 }
 
 // Definitions are all networks that a pod can be on, in the order in which
