@@ -22,6 +22,7 @@ func commands() []command {
 		{"print", "[-out TEXT] [-err TEXT] [-lines N] [-width N]", printText},
 		{"facts", "", facts},
 		{"devices", "", devices},
+		{"files", "DIRECTORY…", files},
 		{"fill", "FILE", fill},
 		{"mark", "FILE", mark},
 		{"sleep", "[-ignore] [-status N] [-announce ADDRESS]", sleep},

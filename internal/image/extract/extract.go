@@ -31,37 +31,11 @@ const (
 	bufferSize = 64 << 10
 )
 
-// To unpacks all entries that r has into the empty directory dir, with owners,
-// modes, times and extended attributes, and makes them durable.
-func To(dir string, r *archive.Reader) (err error) {
-	root, err := os.OpenRoot(dir)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, root.Close()) }()
-	x := &extractor{root: root}
-	defer func() { err = errors.Join(err, x.leave()) }()
-	for {
-		e, err := r.Next()
-		if errors.Is(err, io.EOF) {
-			break
-		}
-		if err != nil {
-			return err
-		}
-		if e.Manifest {
-			continue
-		}
-		if err := x.entry(e, r); err != nil {
-			return fmt.Errorf("entry %q: %w", e.Name, err)
-		}
-	}
-	return x.finish()
-}
-
-type extractor struct {
+// Extractor unpacks entries into a directory, with owners, modes, times and
+// extended attributes.
+type Extractor struct {
 	root *os.Root
-	dirs []*archive.Entry // to be described last, the deepest first
+	dirs []described // to be described last, the deepest first
 
 	// The directory that the last entry was put in stays open, because most
 	// often the next one goes there too.
@@ -69,9 +43,36 @@ type extractor struct {
 	dirName string
 }
 
+// described is a directory and what its entry says about it.
+type described struct {
+	name   string
+	header *tar.Header
+}
+
+// New returns one that unpacks into the empty directory dir.
+func New(dir string) (*Extractor, error) {
+	root, err := os.OpenRoot(dir)
+	if err != nil {
+		return nil, err
+	}
+	return &Extractor{root: root}, nil
+}
+
+// Close ends the use of the directory.
+func (x *Extractor) Close() error { return errors.Join(x.leave(), x.root.Close()) }
+
+// Add unpacks one entry: its clean path, its header as archive.Entry promises
+// it, and its data. Of two entries with one name the later counts.
+func (x *Extractor) Add(name string, h *tar.Header, r io.Reader) error {
+	if err := x.add(name, h, r); err != nil {
+		return fmt.Errorf("entry %q: %w", name, err)
+	}
+	return nil
+}
+
 // enter returns the directory with the given name, which it makes if it is
 // missing.
-func (x *extractor) enter(name string) (*os.Root, error) {
+func (x *Extractor) enter(name string) (*os.Root, error) {
 	if x.dir != nil && x.dirName == name {
 		return x.dir, nil
 	}
@@ -89,7 +90,7 @@ func (x *extractor) enter(name string) (*os.Root, error) {
 	return dir, nil
 }
 
-func (x *extractor) leave() error {
+func (x *Extractor) leave() error {
 	if x.dir == nil {
 		return nil
 	}
@@ -98,49 +99,48 @@ func (x *extractor) leave() error {
 	return dir.Close()
 }
 
-func (x *extractor) entry(e *archive.Entry, r io.Reader) error {
-	if e.Header.Typeflag == tar.TypeDir {
-		x.dirs = append(x.dirs, e)
-		return x.root.MkdirAll(e.Name, dirMode)
+func (x *Extractor) add(name string, h *tar.Header, r io.Reader) error {
+	if h.Typeflag == tar.TypeDir {
+		x.dirs = append(x.dirs, described{name, h})
+		return x.root.MkdirAll(name, dirMode)
 	}
-	dir, err := x.enter(path.Dir(e.Name))
+	dir, err := x.enter(path.Dir(name))
 	if err != nil {
 		return err
 	}
-	name := path.Base(e.Name)
-	if err = x.make(dir, name, e); errors.Is(err, fs.ErrExist) {
-		// Of two entries with one name the later counts.
-		if err := dir.Remove(name); err != nil {
+	base := path.Base(name)
+	if err = x.make(dir, name, h); errors.Is(err, fs.ErrExist) {
+		if err := dir.Remove(base); err != nil {
 			return err
 		}
-		err = x.make(dir, name, e)
+		err = x.make(dir, name, h)
 	}
-	if err != nil || e.Header.Typeflag != tar.TypeReg {
+	if err != nil || h.Typeflag != tar.TypeReg {
 		return err
 	}
-	return fill(dir, name, &e.Header, r)
+	return fill(dir, base, h, r)
 }
 
-// make makes what an entry stands for, empty: fs.ErrExist if there is something
-// with its name.
-func (x *extractor) make(dir *os.Root, name string, e *archive.Entry) error {
-	h := &e.Header
+// make makes what an entry stands for, empty, in the directory that it belongs
+// to: fs.ErrExist if there is something with its name.
+func (x *Extractor) make(dir *os.Root, name string, h *tar.Header) error {
+	base := path.Base(name)
 	switch h.Typeflag {
 	case tar.TypeReg:
-		f, err := dir.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+		f, err := dir.OpenFile(base, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		if err != nil {
 			return err
 		}
 		return f.Close()
 	case tar.TypeLink:
-		return x.root.Link(h.Linkname, e.Name)
+		return x.root.Link(h.Linkname, name)
 	case tar.TypeSymlink:
-		if err := dir.Symlink(h.Linkname, name); err != nil {
+		if err := dir.Symlink(h.Linkname, base); err != nil {
 			return err
 		}
-		return dir.Lchown(name, h.Uid, h.Gid)
+		return dir.Lchown(base, h.Uid, h.Gid)
 	default:
-		return node(dir, name, h)
+		return node(dir, base, h)
 	}
 }
 
@@ -207,15 +207,18 @@ func node(dir *os.Root, name string, h *tar.Header) error {
 	return dir.Chmod(name, os.FileMode(h.Mode).Perm()) //nolint:gosec // permission bits
 }
 
-// finish describes the directories, now that nothing changes in them any more,
-// and syncs the file system.
-func (x *extractor) finish() error {
+// Finish describes the directories, now that nothing changes in them any more,
+// and makes everything durable.
+func (x *Extractor) Finish() error {
+	if err := x.leave(); err != nil {
+		return err
+	}
 	for i := len(x.dirs) - 1; i >= 0; i-- {
-		f, err := x.root.Open(x.dirs[i].Name)
+		f, err := x.root.Open(x.dirs[i].name)
 		if err != nil {
 			return err
 		}
-		if err := errors.Join(describe(f, &x.dirs[i].Header), f.Close()); err != nil {
+		if err := errors.Join(describe(f, x.dirs[i].header), f.Close()); err != nil {
 			return err
 		}
 	}

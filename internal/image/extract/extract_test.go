@@ -2,6 +2,8 @@ package extract_test
 
 import (
 	"bytes"
+	"errors"
+	"io"
 	"os"
 	"path/filepath"
 	"testing"
@@ -21,7 +23,28 @@ func to(t *testing.T, entries ...imagetest.Entry) (dir string, err error) {
 		t.Fatal(err)
 	}
 	b := imagetest.ACI(t, imagetest.Manifest("example.com/a", "1", nil), entries...)
-	return dir, extract.To(dir, archive.NewReader(bytes.NewReader(b), archive.Limits{}))
+	return dir, unpack(dir, archive.NewReader(bytes.NewReader(b), archive.Limits{}))
+}
+
+// unpack extracts all entries of an archive.
+func unpack(dir string, r *archive.Reader) (err error) {
+	x, err := extract.New(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, x.Close()) }()
+	for {
+		e, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return x.Finish()
+		}
+		if err == nil && !e.Manifest {
+			err = x.Add(e.Name, &e.Header, r)
+		}
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // TestStaysInside shows that what points outside is kept as data and never

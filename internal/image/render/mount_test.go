@@ -27,7 +27,8 @@ func layer(b []byte, change ...func(*render.Layer)) render.Layer {
 func duplicates(l *render.Layer) { l.Duplicates = true }
 
 func whitelist(paths ...string) func(*render.Layer) {
-	return func(l *render.Layer) { l.Whitelist = paths }
+	w := render.NewWhitelist(paths)
+	return func(l *render.Layer) { l.Keep, l.Dirs = w.Keeps, w.Dirs() }
 }
 
 // ext4 renders layers to a file and returns its name.

@@ -48,20 +48,35 @@ type Layer struct {
 	Open func() (io.ReadCloser, error)
 	// Duplicates says that names may occur more than once.
 	Duplicates bool
-	// Whitelist, if not empty, names the paths that are left of this layer.
-	Whitelist []string
+	// Keep, if not nil, says whether a path of this layer is left.
+	Keep func(name string, dir bool) bool
+	// Dirs are directories that are to be there even if no layer has them.
+	Dirs []string
 }
 
-// Ext4 writes the layers, the lowest first, as one file system to out, which
-// must be empty. Names of a higher layer replace those of a lower one. It does
-// not sync out.
+func (l *Layer) keeps(name string, dir bool) bool { return l.Keep == nil || l.Keep(name, dir) }
+
+// Add takes one entry of a tree: its path, header and data.
+type Add func(name string, h *tar.Header, r io.Reader) error
+
+// Each calls add for every entry of the tree that the layers make, the lowest
+// first, together. Names of a higher layer replace those of a lower one. A name
+// other than a directory's comes once, except that the names of a single layer
+// come as they are in it; the last of them counts.
+func Each(ctx context.Context, layers []Layer, limits archive.Limits, add Add) error {
+	final, err := planFor(ctx, layers, limits)
+	if err != nil {
+		return err
+	}
+	return eachFinal(ctx, layers, limits, final, add)
+}
+
+// Ext4 writes the tree that the layers make as one file system to out, which
+// must be empty. It does not sync out.
 func Ext4(ctx context.Context, out *os.File, layers []Layer, limits archive.Limits) error {
-	var final *plan
-	if needsPlan(layers) {
-		var err error
-		if final, err = makePlan(ctx, layers, limits); err != nil {
-			return err
-		}
+	final, err := planFor(ctx, layers, limits)
+	if err != nil {
+		return err
 	}
 	pr, pw := io.Pipe()
 	written := make(chan error, 1)
@@ -71,7 +86,7 @@ func Ext4(ctx context.Context, out *os.File, layers []Layer, limits archive.Limi
 		written <- err
 	}()
 	disk := sparse.NewFile(out)
-	err := tar2ext4.ConvertTarToExt4(pr, disk, tar2ext4.MaximumDiskSize(maxDisk))
+	err = tar2ext4.ConvertTarToExt4(pr, disk, tar2ext4.MaximumDiskSize(maxDisk))
 	_ = pr.CloseWithError(errConverter)
 	tarErr := <-written
 	switch {
@@ -96,35 +111,67 @@ func explain(err error) error {
 // errConverter tells the producer of the archive that nobody reads on.
 var errConverter = errors.New("the converter has stopped")
 
-func needsPlan(layers []Layer) bool {
-	return len(layers) != 1 || layers[0].Duplicates || len(layers[0].Whitelist) > 0
+// planFor returns the plan for the layers, nil if everything stays as it is.
+func planFor(ctx context.Context, layers []Layer, limits archive.Limits) (*plan, error) {
+	if len(layers) == 1 && !layers[0].Duplicates && layers[0].Keep == nil {
+		return nil, nil //nolint:nilnil // no plan is a plan
+	}
+	return makePlan(ctx, layers, limits)
 }
 
 // writeTar writes the archive of the final tree.
 func writeTar(ctx context.Context, to io.Writer, layers []Layer, limits archive.Limits, final *plan) error {
 	w := newWriter(to)
-	for i, layer := range layers {
-		var actions *layerPlan
-		if final != nil {
-			actions = &final.layers[i]
-		}
-		err := eachEntry(ctx, layer, limits, func(n int, e *archive.Entry, r io.Reader) error {
-			if actions == nil {
-				return w.add(e.Name, &e.Header, r)
+	if err := eachFinal(ctx, layers, limits, final, w.add); err != nil {
+		return err
+	}
+	return w.close()
+}
+
+// eachFinal calls add for what is in the final tree.
+func eachFinal(ctx context.Context, layers []Layer, limits archive.Limits, final *plan, add Add) error {
+	for i := range layers {
+		err := eachEntry(ctx, layers, i, limits, func(n int, e *archive.Entry, r io.Reader) error {
+			if final == nil {
+				return add(e.Name, &e.Header, r)
 			}
-			return actions.write(w, n, e, r)
+			return final.layers[i].add(add, n, e, r)
 		})
 		if err != nil {
 			return err
 		}
 	}
-	return w.close()
+	if final == nil {
+		return nil
+	}
+	for _, name := range final.dirs {
+		if err := add(name, dirHeader(plainDir), nil); err != nil {
+			return err
+		}
+	}
+	return nil
 }
+
+// LayerError is an error of reading or writing a layer.
+type LayerError struct {
+	Layer int // its number
+	Err   error
+}
+
+func (e *LayerError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the error without the layer.
+func (e *LayerError) Unwrap() error { return e.Err }
 
 // eachEntry calls f for every entry of a layer but the manifest, with its
 // number and its data.
-func eachEntry(ctx context.Context, layer Layer, limits archive.Limits, f func(int, *archive.Entry, io.Reader) error) (err error) {
-	src, err := layer.Open()
+func eachEntry(ctx context.Context, layers []Layer, i int, limits archive.Limits, f func(int, *archive.Entry, io.Reader) error) (err error) {
+	defer func() {
+		if err != nil {
+			err = &LayerError{i, err}
+		}
+	}()
+	src, err := layers[i].Open()
 	if err != nil {
 		return err
 	}

@@ -86,9 +86,12 @@ func (w *writer) addParents(name string) error {
 }
 
 func (w *writer) addDir(name string, mode int64) error {
-	return w.add(name, &tar.Header{
-		Typeflag: tar.TypeDir, Mode: mode, ModTime: time.Unix(0, 0), Format: tar.FormatPAX,
-	}, nil)
+	return w.add(name, dirHeader(mode), nil)
+}
+
+// dirHeader describes a directory that no image does.
+func dirHeader(mode int64) *tar.Header {
+	return &tar.Header{Typeflag: tar.TypeDir, Mode: mode, ModTime: time.Unix(0, 0), Format: tar.FormatPAX}
 }
 
 // close adds the mount points and ends the archive.

@@ -9,6 +9,7 @@ import (
 
 	"rkt/internal/errhint"
 	"rkt/internal/image/archive"
+	"rkt/internal/image/render"
 )
 
 // openPlain opens the uncompressed archive of an image. The reader ends with
@@ -43,6 +44,15 @@ func damaged(id string, err error) error {
 func explainBlob(id string, err error) error {
 	if errors.Is(err, archive.ErrInvalid) || errors.Is(err, archive.ErrDigest) {
 		return damaged(id, err)
+	}
+	return err
+}
+
+// explainLayer is explainBlob for an error of rendering several.
+func explainLayer(parts []*part, err error) error {
+	var bad *render.LayerError
+	if errors.As(err, &bad) {
+		return explainBlob(parts[bad.Layer].record.ID, err)
 	}
 	return err
 }

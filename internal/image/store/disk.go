@@ -49,19 +49,23 @@ const (
 
 const renderedPrefix = "deps-"
 
-// renderedID returns the name of what is made of images, lowest first, by a
-// maker of the given version. It names the content, because the same images
-// and the same maker give the same bytes.
-func renderedID(version string, ids ...string) string {
+// renderedID returns the name of what is made of the parts of an image by a
+// maker of the given version. It names the content, because the same parts, put
+// together in the same way, and the same maker give the same bytes.
+func renderedID(version string, parts []*part) string {
 	digest := sha512.New()
 	fmt.Fprintln(digest, version)
-	for _, id := range ids {
-		fmt.Fprintln(digest, id)
+	for _, p := range parts {
+		fmt.Fprint(digest, p.record.ID)
+		for _, user := range p.users {
+			fmt.Fprint(digest, " ", user.index)
+		}
+		fmt.Fprintln(digest)
 	}
 	return renderedPrefix + archive.ID(digest.Sum(nil))
 }
 
-func diskID(imageID string) string { return renderedID(render.Version, imageID) }
+func diskID(parts []*part) string { return renderedID(render.Version, parts) }
 
 func (s *Store) diskPath(id string) string { return filepath.Join(s.dir, diskDir, id) }
 
@@ -87,15 +91,15 @@ func (r *diskRecord) note(info os.FileInfo) error {
 	return nil
 }
 
-// Disk returns the disk of the image with the given whole id. The first call
-// renders it; each call checks that it is what was rendered, and renders it
-// again if it is not.
+// Disk returns the disk of the image with the given whole id, made of it and
+// its dependencies. The first call renders it; each call checks that it is what
+// was rendered, and renders it again if it is not.
 func (s *Store) Disk(ctx context.Context, id string) (Disk, error) {
-	img, r, err := s.renderable(id)
+	parts, err := s.renderable(id)
 	if err != nil {
 		return Disk{}, err
 	}
-	path := s.diskPath(diskID(r.ID))
+	path := s.diskPath(diskID(parts))
 	if d, err := s.checkDisk(path, false); err == nil {
 		return d, nil
 	}
@@ -111,31 +115,45 @@ func (s *Store) Disk(ctx context.Context, id string) (Disk, error) {
 	if !errors.Is(err, ErrNotFound) && !errors.Is(err, ErrDamaged) {
 		return Disk{}, err
 	}
-	if err := s.renderDisk(ctx, path, r, img.Manifest.PathWhitelist); err != nil {
-		return Disk{}, fmt.Errorf("render image %q: %w", r.Name, s.explainSpace(explainBlob(r.ID, err)))
+	return s.renderAgain(ctx, path, parts)
+}
+
+// renderAgain makes the disk of the parts, whose lock is held.
+func (s *Store) renderAgain(ctx context.Context, path string, parts []*part) (Disk, error) {
+	name := parts[len(parts)-1].record.Name
+	if err := s.renderDisk(ctx, path, parts); err != nil {
+		return Disk{}, fmt.Errorf("render image %q: %w", name, s.explainSpace(explainLayer(parts, err)))
 	}
-	if d, err = s.checkDisk(path, false); err != nil {
+	d, err := s.checkDisk(path, false)
+	if err != nil {
 		return Disk{}, err
 	}
 	d.Checked = CheckedByHash // it was read to write the record
-	return d, s.touch(r.ID)
+	return d, s.touchAll(parts)
 }
 
-// renderable returns an image that something can be made of.
-func (s *Store) renderable(id string) (*Image, *record, error) {
+// renderable returns the parts of an image that something can be made of.
+func (s *Store) renderable(id string) ([]*part, error) {
 	id = appc.Hash(id).Key()
 	r, err := s.readRecord(id)
 	if err != nil {
-		return nil, nil, fmt.Errorf("image %q: %w", id, err)
+		return nil, fmt.Errorf("image %q: %w", id, err)
 	}
-	img, err := s.get(id)
+	m, _, err := s.readManifest(r)
 	if err != nil {
-		return nil, nil, fmt.Errorf("image %q: %w", id, err)
+		return nil, fmt.Errorf("image %q: %w", id, err)
 	}
-	if len(img.Manifest.Dependencies) > 0 {
-		return nil, nil, fmt.Errorf("image %q has dependencies, which are %w", r.Name, ErrUnsupported)
+	return s.parts(s.catalog(), r, m)
+}
+
+// touchAll notes that all parts of an image are used now.
+func (s *Store) touchAll(parts []*part) error {
+	for _, p := range parts {
+		if err := s.touch(p.record.ID); err != nil {
+			return err
+		}
 	}
-	return img, r, nil
+	return nil
 }
 
 // checkDisk returns the disk at path if it is what its record says: ErrNotFound
@@ -203,9 +221,9 @@ func digestOf(f *os.File) (string, error) {
 	return hex.EncodeToString(digest.Sum(nil)), nil
 }
 
-// renderDisk makes the disk of an image and puts it at path, in place of one
-// that is damaged.
-func (s *Store) renderDisk(ctx context.Context, path string, r *record, whitelist []string) error {
+// renderDisk makes the disk of an image's parts and puts it at path, in place
+// of one that is damaged.
+func (s *Store) renderDisk(ctx context.Context, path string, parts []*part) error {
 	limits, err := s.limits()
 	if err != nil {
 		return err
@@ -219,12 +237,11 @@ func (s *Store) renderDisk(ctx context.Context, path string, r *record, whitelis
 	if err != nil {
 		return err
 	}
-	layer := render.Layer{
-		Open:       func() (io.ReadCloser, error) { return s.openPlain(ctx, r.ID) },
-		Duplicates: r.Duplicates, Whitelist: whitelist,
+	noted := &diskRecord{Version: recordVersion}
+	for _, p := range parts {
+		noted.Images = append(noted.Images, p.record.ID)
 	}
-	noted := &diskRecord{Version: recordVersion, Images: []string{r.ID}}
-	err = render.Ext4(ctx, f, []render.Layer{layer}, limits)
+	err = render.Ext4(ctx, f, s.layers(ctx, parts), limits)
 	if err == nil {
 		err = f.Sync()
 	}

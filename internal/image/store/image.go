@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -41,11 +40,12 @@ func (s *Store) List(ctx context.Context) (images []Image, damaged []error, err 
 	if err != nil {
 		return nil, nil, err
 	}
+	known := s.catalog()
 	for _, id := range ids {
 		if ctx.Err() != nil {
 			return nil, nil, context.Cause(ctx)
 		}
-		img, err := s.get(id)
+		img, err := s.getIn(known, id)
 		switch {
 		case errors.Is(err, ErrNotFound): // removed meanwhile
 		case err != nil:
@@ -106,35 +106,54 @@ func (s *Store) ids(prefix string) ([]string, error) {
 }
 
 // get returns the image with the given whole id.
-func (s *Store) get(id string) (*Image, error) {
+func (s *Store) get(id string) (*Image, error) { return s.getIn(s.catalog(), id) }
+
+// getIn is get with a catalog to find dependencies in.
+func (s *Store) getIn(known *catalog, id string) (*Image, error) {
 	r, err := s.readRecord(id)
 	if err != nil {
 		return nil, err
 	}
-	b, err := os.ReadFile(s.manifest(id))
-	if errors.Is(err, fs.ErrNotExist) {
-		if _, recordErr := s.readRecord(id); recordErr != nil {
-			return nil, recordErr // removed meanwhile
-		}
-		return nil, fmt.Errorf("image %q: manifest %w: it is missing", id, ErrDamaged)
-	}
+	m, text, err := s.readManifest(r)
 	if err != nil {
 		return nil, err
 	}
-	m, err := appc.ParseImageManifest(b)
-	if err != nil {
-		return nil, fmt.Errorf("image %q (%s): manifest %w: %w", id, r.Name, ErrDamaged, err)
-	}
 	return &Image{
-		ID: id, Manifest: m, ManifestJSON: b, Size: r.Size + s.diskUsage(id),
+		ID: id, Manifest: m, ManifestJSON: text, Size: r.Size + s.diskUsage(known, r, m),
 		ImportTime: r.ImportTime, LastUsed: r.lastUsed, SignedBy: r.SignedBy,
 	}, nil
 }
 
+// readManifest returns the manifest of an image, parsed and as it is stored.
+func (s *Store) readManifest(r *record) (*appc.ImageManifest, []byte, error) {
+	b, err := os.ReadFile(s.manifest(r.ID))
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, recordErr := s.readRecord(r.ID); recordErr != nil {
+			return nil, nil, recordErr // removed meanwhile
+		}
+		return nil, nil, fmt.Errorf("image %q: manifest %w: it is missing", r.ID, ErrDamaged)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	m, err := appc.ParseImageManifest(b)
+	if err != nil {
+		return nil, nil, fmt.Errorf("image %q (%s): manifest %w: %w", r.ID, r.Name, ErrDamaged, err)
+	}
+	return m, b, nil
+}
+
 // diskUsage returns how much room the disk made of an image takes, 0 if there
 // is none.
-func (s *Store) diskUsage(id string) int64 {
-	info, err := os.Stat(filepath.Join(s.diskPath(diskID(id)), diskFile))
+func (s *Store) diskUsage(known *catalog, r *record, m *appc.ImageManifest) int64 {
+	parts := []*part{{record: r, manifest: m}}
+	if len(m.Dependencies) > 0 {
+		var err error
+		if parts, err = s.parts(known, r, m); err != nil {
+			return 0 // nothing can be made of it now
+		}
+	}
+	info, err := os.Stat(filepath.Join(s.diskPath(diskID(parts)), diskFile))
 	if err != nil {
 		return 0
 	}
@@ -149,45 +168,11 @@ func (s *Store) diskUsage(id string) int64 {
 // labels: of several the one imported last, and one fetched as the latest
 // before others if labels has no version. Otherwise ErrNotFound.
 func (s *Store) FindByName(name appc.ACIdentifier, labels appc.Labels) (*Image, error) {
-	ids, err := s.ids("")
+	r, err := s.catalog().find(name, labels, func(*record) bool { return true })
 	if err != nil {
 		return nil, err
 	}
-	var matches []*record
-	for _, id := range ids {
-		r, err := s.readRecord(id)
-		if err != nil || r.Name != name || !hasLabels(r.Labels, labels) {
-			continue // a damaged record is List's to report
-		}
-		matches = append(matches, r)
-	}
-	if len(matches) == 0 {
-		return nil, ErrNotFound
-	}
-	_, versioned := labels.Get("version")
-	best := slices.MaxFunc(matches, func(a, b *record) int {
-		if !versioned && a.Latest != b.Latest {
-			return cmp.Compare(boolInt(a.Latest), boolInt(b.Latest))
-		}
-		return a.ImportTime.Compare(b.ImportTime)
-	})
-	return s.get(best.ID)
-}
-
-func boolInt(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
-}
-
-func hasLabels(have, want appc.Labels) bool {
-	for _, l := range want {
-		if value, ok := have.Get(string(l.Name)); !ok || value != l.Value {
-			return false
-		}
-	}
-	return true
+	return s.get(r.ID)
 }
 
 // manifestJSON returns a manifest in the form that is stored and shown.

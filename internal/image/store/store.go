@@ -35,8 +35,13 @@ var (
 	ErrDamaged = errors.New("damaged in the store")
 	// ErrNoSpace means that the disk has too little room.
 	ErrNoSpace = errors.New("not enough free disk space")
-	// ErrUnsupported means that an image asks for what is not done yet.
-	ErrUnsupported = errors.New("not supported yet")
+	// ErrMismatch means that a dependency is another image than the manifest
+	// that names it says.
+	ErrMismatch = errors.New("not the image that is asked for")
+	// ErrCycle means that an image depends on itself.
+	ErrCycle = errors.New("image depends on itself")
+	// ErrTooDeep means that an image has more dependencies than can be.
+	ErrTooDeep = errors.New("too many dependencies")
 )
 
 // Modes of what is created. Rendered disks are for root only. Trees can be

@@ -9,8 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 
-	"rkt/internal/image/archive"
 	"rkt/internal/image/extract"
+	"rkt/internal/image/render"
 	"rkt/internal/image/tempfile"
 )
 
@@ -31,17 +31,14 @@ const (
 	treeManifestMode = 0o644
 )
 
-// Tree returns the directory of the image with the given whole id. The first
-// call extracts it.
+// Tree returns the directory of the image with the given whole id, made of it
+// and its dependencies. The first call extracts it.
 func (s *Store) Tree(ctx context.Context, id string) (Tree, error) {
-	img, r, err := s.renderable(id)
+	parts, err := s.renderable(id)
 	if err != nil {
 		return Tree{}, err
 	}
-	if len(img.Manifest.PathWhitelist) > 0 {
-		return Tree{}, fmt.Errorf("image %q has a path whitelist, which for a stage1 is %w", r.Name, ErrUnsupported)
-	}
-	treeID := renderedID(extract.Version, r.ID)
+	treeID := renderedID(extract.Version, parts)
 	if t, err := s.OpenTree(treeID); !errors.Is(err, ErrNotFound) {
 		return t, err
 	}
@@ -53,10 +50,11 @@ func (s *Store) Tree(ctx context.Context, id string) (Tree, error) {
 	if t, err := s.OpenTree(treeID); !errors.Is(err, ErrNotFound) {
 		return t, err
 	}
-	if err := s.extractTree(ctx, s.treePath(treeID), img); err != nil {
-		return Tree{}, fmt.Errorf("extract image %q: %w", r.Name, s.explainSpace(explainBlob(r.ID, err)))
+	if err := s.extractTree(ctx, s.treePath(treeID), parts); err != nil {
+		name := parts[len(parts)-1].record.Name
+		return Tree{}, fmt.Errorf("extract image %q: %w", name, s.explainSpace(explainLayer(parts, err)))
 	}
-	if err := s.touch(r.ID); err != nil {
+	if err := s.touchAll(parts); err != nil {
 		return Tree{}, err
 	}
 	return s.OpenTree(treeID)
@@ -81,40 +79,60 @@ func (s *Store) OpenTree(treeID string) (Tree, error) {
 
 func (s *Store) treePath(id string) string { return filepath.Join(s.dir, treeDir, id) }
 
-// extractTree makes the directory of an image. It is whole once it has its
-// name.
-func (s *Store) extractTree(ctx context.Context, path string, img *Image) (err error) {
-	limits, err := s.limits()
-	if err != nil {
-		return err
-	}
-	src, err := s.openPlain(ctx, img.ID)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, src.Close()) }()
+// extractTree makes the directory of an image's parts. It is whole once it has
+// its name.
+func (s *Store) extractTree(ctx context.Context, path string, parts []*part) error {
 	tmp, err := tempfile.CreateDir(filepath.Dir(path))
 	if err != nil {
 		return err
 	}
 	defer tmp.Discard()
-	manifest := filepath.Join(tmp.Path(), treeManifest)
-	if err := os.WriteFile(manifest, img.ManifestJSON, treeManifestMode); err != nil {
+	if err := s.fillTree(ctx, tmp.Path(), parts); err != nil {
 		return err
 	}
-	rootfs := filepath.Join(tmp.Path(), treeRootFS)
+	if err := os.Chmod(tmp.Path(), treeMode); err != nil { // whatever the umask
+		return err
+	}
+	return tmp.Commit(path, "store.tree")
+}
+
+// fillTree puts the manifest and the rootfs of an image's parts into an empty
+// directory and makes them durable.
+func (s *Store) fillTree(ctx context.Context, dir string, parts []*part) error {
+	_, text, err := s.readManifest(parts[len(parts)-1].record)
+	if err != nil {
+		return err
+	}
+	manifest, rootfs := filepath.Join(dir, treeManifest), filepath.Join(dir, treeRootFS)
+	if err := os.WriteFile(manifest, text, treeManifestMode); err != nil {
+		return err
+	}
 	if err := os.Mkdir(rootfs, treeMode); err != nil {
 		return err
 	}
-	for path, mode := range map[string]os.FileMode{manifest: treeManifestMode, rootfs: treeMode, tmp.Path(): treeMode} {
+	for path, mode := range map[string]os.FileMode{manifest: treeManifestMode, rootfs: treeMode} {
 		if err := os.Chmod(path, mode); err != nil { // whatever the umask
 			return err
 		}
 	}
-	if err := extract.To(rootfs, archive.NewReader(src, limits)); err != nil {
+	return s.fillRootFS(ctx, rootfs, s.layers(ctx, parts))
+}
+
+// fillRootFS extracts what layers make together into an empty directory.
+func (s *Store) fillRootFS(ctx context.Context, dir string, layers []render.Layer) (err error) {
+	limits, err := s.limits()
+	if err != nil {
 		return err
 	}
-	return tmp.Commit(path, "store.tree")
+	x, err := extract.New(dir)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, x.Close()) }()
+	if err := render.Each(ctx, layers, limits, x.Add); err != nil {
+		return err
+	}
+	return x.Finish()
 }
 
 // Program returns the absolute path of the program at path inside the tree's

@@ -52,3 +52,18 @@ type Attempt struct {
 
 // Opened tells whether the device was there for the probe.
 func (a Attempt) Opened() bool { return a.Mknod == "" && a.Open == "" }
+
+// File is what there is at a path.
+type File struct {
+	Path     []byte // any bytes but NUL
+	Mode     uint32 // type and permissions, as stat(2) has them
+	UID, GID uint32
+	Size     int64
+	Inode    uint64
+	Links    uint64
+	Device   uint64 // of a device node
+	Modified int64  // nanoseconds
+	// Content is the beginning of a file or the target of a symbolic link.
+	Content []byte
+	Xattrs  map[string][]byte
+}
