@@ -121,7 +121,7 @@ func (p *program) run(cmd *cobra.Command, r *run) error {
 		return err
 	}
 	defer images.Close()
-	source, err := p.chooseStage1(&r.stage1, images)
+	source, err := p.chooseStage1(cmd.Context(), &r.stage1, images)
 	if err != nil {
 		return err
 	}

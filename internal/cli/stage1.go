@@ -2,62 +2,17 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"syscall"
-
-	"github.com/spf13/pflag"
 
 	"rkt/internal/appc"
 	"rkt/internal/errhint"
 	"rkt/internal/image/fetch"
 	"rkt/internal/image/store"
 	"rkt/internal/pod"
-	"rkt/internal/version"
 )
-
-// stage1Choice is what the --stage1-… flags say, at most one of them.
-type stage1Choice struct {
-	flag, value string
-}
-
-// stage1Flag is one of the flags.
-type stage1Flag struct {
-	choice *stage1Choice
-	name   string
-}
-
-func (f stage1Flag) String() string { return "" }
-func (f stage1Flag) Type() string   { return "string" }
-
-func (f stage1Flag) Set(value string) error {
-	switch {
-	case f.choice.flag == f.name:
-		return fmt.Errorf("--%s already used", f.name)
-	case f.choice.flag != "":
-		return fmt.Errorf("flags --%s and --%s are mutually exclusive", f.choice.flag, f.name)
-	case value == "":
-		return errors.New("must not be empty")
-	}
-	*f.choice = stage1Choice{f.name, value}
-	return nil
-}
-
-const (
-	stage1Path    = "stage1-path"
-	stage1Hash    = "stage1-hash"
-	stage1FromDir = "stage1-from-dir"
-)
-
-func (c *stage1Choice) add(flags *pflag.FlagSet) {
-	flags.Var(stage1Flag{c, stage1Path}, stage1Path, "file with the image to run the pod in")
-	flags.Var(stage1Flag{c, stage1Hash}, stage1Hash, "id of the image to run the pod in")
-	flags.Var(stage1Flag{c, stage1FromDir}, stage1FromDir, "name of a file in the directory of stage1 images")
-	addUnsupported(flags, "stage1-url", "stage1-name")
-}
 
 // stage1Source is where the image comes from that a pod is to run in: the store,
 // or a file that was found good to be stored.
@@ -76,18 +31,23 @@ func (s *stage1Source) close() {
 	}
 }
 
-// chooseStage1 finds the image that a pod is to run in. It stores nothing yet.
-func (p *program) chooseStage1(c *stage1Choice, images *store.Store) (*stage1Source, error) {
+// chooseStage1 finds the image that a pod is to run in. It stores nothing but
+// what has to be fetched.
+func (p *program) chooseStage1(ctx context.Context, c *stage1Choice, images *store.Store) (*stage1Source, error) {
 	switch c.flag {
 	case stage1Hash:
 		return p.stage1ByHash(c.value, images)
+	case stage1Name:
+		return p.stage1ByName(ctx, c.value, images)
+	case stage1URL:
+		return p.stage1ByURL(ctx, c.value, images)
 	case stage1Path:
-		vouched := p.global.insecure.has(insecureImage | insecureStage1)
+		vouched := p.global.insecure.has(insecureImage|insecureStage1) || isInstalledStage1(c.value)
 		return p.stage1InFile(c.value, vouched, images)
 	case stage1FromDir:
 		return p.stage1InDir(c.value, images)
 	}
-	return p.defaultStage1(images)
+	return p.defaultStage1(ctx, images)
 }
 
 // stage1 returns the chosen image, stored, extracted and checked.
@@ -129,50 +89,15 @@ func (p *program) stage1ByHash(hash string, images *store.Store) (*stage1Source,
 	if err != nil {
 		return nil, err
 	}
+	return p.stage1InStore(hash, stored)
+}
+
+func (p *program) stage1InStore(named string, stored *store.Image) (*stage1Source, error) {
 	if stored.SignedBy == "" && !p.global.insecure.has(insecureStage1) {
-		return nil, errhint.With(fmt.Errorf("stage1 image %q: it was stored without a signature", hash),
+		return nil, errhint.With(fmt.Errorf("stage1 image %q: it was stored without a signature", named),
 			"name its file with --stage1-path, or accept it with --insecure-options=stage1")
 	}
 	return &stage1Source{id: stored.ID}, nil
-}
-
-// stage1InDir takes an image that was installed with rkt.
-func (p *program) stage1InDir(name string, images *store.Store) (*stage1Source, error) {
-	if version.DefaultStage1ImagesDir == "" {
-		return nil, errhint.With(errors.New("this rkt was built without a directory of stage1 images"), "use --stage1-path")
-	}
-	if name != filepath.Base(name) {
-		return nil, fmt.Errorf("--%s %q must be the name of a file", stage1FromDir, name)
-	}
-	return p.stage1InFile(filepath.Join(version.DefaultStage1ImagesDir, name), true, images)
-}
-
-// defaultStage1 takes the image where it was installed, else the one beside the
-// program.
-func (p *program) defaultStage1(images *store.Store) (*stage1Source, error) {
-	var places []string
-	if version.DefaultStage1Location != "" {
-		places = append(places, version.DefaultStage1Location)
-	}
-	if version.DefaultStage1File != "" {
-		exe, err := os.Readlink("/proc/self/exe")
-		if err != nil {
-			return nil, err
-		}
-		places = append(places, filepath.Join(filepath.Dir(exe), version.DefaultStage1File))
-	}
-	for _, place := range places {
-		_, err := os.Lstat(place)
-		if !errors.Is(err, os.ErrNotExist) {
-			return p.stage1InFile(place, true, images)
-		}
-	}
-	if places == nil {
-		return nil, errors.New("neither the location of the default stage1 image nor its filename are set, " +
-			"use --stage1-{path,url,name,hash,from-dir} flag")
-	}
-	return nil, errhint.With(errors.New("failed to fetch stage1 image and failed to fall back to stage1 image "+
-		"in the rkt directory: there is no "+strings.Join(places, " and no ")), "name a stage1 image with --stage1-path")
 }
 
 // stage1InFile takes the image in a file, or from the store if that has it from
@@ -238,10 +163,10 @@ func (p *program) importStage1(ctx context.Context, s *stage1Source, images *sto
 }
 
 func importSignedStage1(ctx context.Context, fetcher *fetch.Fetcher, f *os.File) (string, error) {
+	fetcher.Insecure.Image = false // that is about apps
 	sig, err := os.Open(f.Name() + ".asc")
 	if err != nil {
-		return "", errhint.With(fmt.Errorf("error opening signature file: %w", err),
-			"sign the stage1 image, or accept it with --insecure-options=stage1")
+		return "", errhint.With(fmt.Errorf("error opening signature file: %w", err), signStage1Hint)
 	}
 	defer sig.Close()
 	return fetcher.Import(ctx, f, sig, fetch.Options{})
