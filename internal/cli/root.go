@@ -45,7 +45,17 @@ func (p *program) newRoot() *cobra.Command {
 		p.newVersion(),
 	)
 	root.SetHelpCommand(p.newHelp())
+	p.addCompletion(root)
+	plainUsage(root)
 	return root
+}
+
+// plainUsage leaves the usage lines of all commands as they were written.
+func plainUsage(cmd *cobra.Command) {
+	cmd.DisableFlagsInUseLine = true
+	for _, sub := range cmd.Commands() {
+		plainUsage(sub)
+	}
 }
 
 // missingCommand is the action of a command that is only a heading for others.

@@ -76,6 +76,8 @@ func TestStories(t *testing.T) {
 	t.Run("OnlyRootRuns", func(t *testing.T) { onlyRootRuns(t, p) })
 	t.Run("ReviewKey", func(t *testing.T) { reviewKey(t, p) })
 	t.Run("TrustOverHTTPS", func(t *testing.T) { trustOverHTTPS(t, p) })
+	t.Run("CompletesInBash", func(t *testing.T) { completesInBash(t, p) })
+	t.Run("TabKey", func(t *testing.T) { tabKey(t, p) })
 	t.Run("FetchByURL", func(t *testing.T) { fetchByURL(t, p) })
 	t.Run("Interrupted", func(t *testing.T) { interrupted(t, p) })
 	t.Run("ManyAtOnce", func(t *testing.T) { manyAtOnce(t, p) })
