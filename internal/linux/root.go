@@ -72,6 +72,21 @@ func (r Root) Stat(name string) (unix.Stat_t, error) {
 	return st, wrapPath("stat", name, unix.Fstat(int(f.Fd()), &st))
 }
 
+// Readlink returns where a symbolic link leads, as it is written there.
+func (r Root) Readlink(name string) (string, error) {
+	f, err := r.Open(name, unix.O_PATH|unix.O_NOFOLLOW, 0)
+	if err != nil {
+		return "", err
+	}
+	defer f.Close()
+	b := make([]byte, unix.PathMax)
+	n, err := unix.Readlinkat(int(f.Fd()), "", b)
+	if err != nil {
+		return "", wrapPath("readlink", name, err)
+	}
+	return string(b[:n]), nil
+}
+
 // EnsureDir opens a directory, making it and those above it if they are
 // missing, with the given mode whatever the process's umask is.
 func (r Root) EnsureDir(name string, mode fs.FileMode) (*os.File, error) {

@@ -38,6 +38,8 @@ func (s *session) Configure(ctx context.Context, req *guestproto.ConfigureReques
 		{"set host name", func() error { return unix.Sethostname([]byte(req.Hostname)) }},
 		{"set machine-id", func() error { return setMachineID(req.MachineId, a.opts.Dirs.State) }},
 		{"bring up loopback", loopbackUp},
+		{"set up networks", func() error { return setLinks(req.Links) }},
+		{"set sysctls", func() error { return setSysctls(req.Sysctls) }},
 		{"close user namespaces", closeUserNamespaces},
 	}
 	for _, step := range steps {
@@ -49,7 +51,7 @@ func (s *session) Configure(ctx context.Context, req *guestproto.ConfigureReques
 	if err != nil {
 		return nil, fmt.Errorf("scratch: %w", err)
 	}
-	builder, err := approot.New(a.opts.Dirs, scratch, hosts(req.Hostname))
+	builder, err := approot.New(a.opts.Dirs, scratch, appNames(req))
 	if err != nil {
 		return nil, fmt.Errorf("prepare for apps: %w", err)
 	}
@@ -62,6 +64,19 @@ func (s *session) Configure(ctx context.Context, req *guestproto.ConfigureReques
 	a.mu.Unlock()
 	a.logf("configured as %s", req.Hostname)
 	return &guestproto.ConfigureResponse{}, nil
+}
+
+// appNames returns the files that apps look names up in.
+func appNames(req *guestproto.ConfigureRequest) approot.Names {
+	names := approot.Names{
+		Hosts:        req.GetNames().GetHosts(),
+		ReplaceHosts: req.GetNames().GetReplaceHosts(),
+		ResolvConf:   req.GetNames().GetResolvConf(),
+	}
+	if names.Hosts == "" {
+		names.Hosts = hosts(req.Hostname)
+	}
+	return names
 }
 
 func hosts(hostname string) string {

@@ -24,7 +24,7 @@ type Builder struct {
 	dirs   Dirs
 	own    linux.MountNamespace
 	hidden hidden
-	hosts  *os.File // shown as /etc/hosts to apps that have none
+	names  names
 }
 
 // Dirs is where a Builder works. All but Roots are filled in the Builder's own
@@ -37,14 +37,9 @@ type Dirs struct {
 }
 
 // New returns a Builder whose roots are written to scratch, which must be a
-// file system that overlayfs takes. Hosts is the text of /etc/hosts for images
-// that have none.
-func New(d Dirs, scratch linux.Filesystem, hosts string) (*Builder, error) {
+// file system that overlayfs takes.
+func New(d Dirs, scratch linux.Filesystem, n Names) (*Builder, error) {
 	if err := os.MkdirAll(d.State, 0o700); err != nil {
-		return nil, err
-	}
-	name := filepath.Join(d.State, "hosts")
-	if err := os.WriteFile(name, []byte(hosts), 0o644); err != nil {
 		return nil, err
 	}
 	// Private, so that apps which run don't see the roots of those that come.
@@ -57,7 +52,7 @@ func New(d Dirs, scratch linux.Filesystem, hosts string) (*Builder, error) {
 		return nil, err
 	}
 	b := &Builder{dirs: d, own: own}
-	err = own.Do(func() error { return b.prepare(name, scratch) })
+	err = own.Do(func() error { return b.prepare(n, scratch) })
 	if err != nil {
 		own.Close()
 		return nil, err
@@ -66,12 +61,12 @@ func New(d Dirs, scratch linux.Filesystem, hosts string) (*Builder, error) {
 }
 
 // prepare makes what all roots share, in the Builder's namespace.
-func (b *Builder) prepare(hosts string, scratch linux.Filesystem) (err error) {
+func (b *Builder) prepare(n Names, scratch linux.Filesystem) (err error) {
 	scratch.Attrs |= linux.NoDev
 	if err := mountAt(scratch, b.dirs.Scratch, nil); err != nil {
 		return err
 	}
-	if b.hosts, err = os.Open(hosts); err != nil {
+	if b.names, err = n.write(b.dirs.State); err != nil {
 		return err
 	}
 	b.hidden, err = newHidden(filepath.Join(b.dirs.State, "hidden"))
@@ -83,7 +78,7 @@ func (b *Builder) prepare(hosts string, scratch linux.Filesystem) (err error) {
 func (b *Builder) Close() error {
 	defer b.own.Close()
 	return b.own.Do(func() error {
-		err := errors.Join(b.hosts.Close(), b.hidden.close())
+		err := errors.Join(b.names.close(), b.hidden.close())
 		if busy := linux.MakeReadOnly(b.dirs.Scratch); busy != nil {
 			return errors.Join(err, busy, syncAt(b.dirs.Scratch))
 		}
@@ -210,7 +205,7 @@ func (b *Builder) furnish(r furnished, s Spec) error {
 		r.mountDev,
 		r.mountRun,
 		r.ensureTmp,
-		func() error { return r.placeNames(b.hosts) },
+		func() error { return r.placeNames(b.names) },
 	}
 	if s.ProtectPaths {
 		steps = append(steps, func() error { return r.protect(b.hidden) })

@@ -145,26 +145,6 @@ func fillDev(dev linux.Root) error {
 	return nil
 }
 
-// placeNames gives the app its host name, and a hosts file if it has none.
-func (r furnished) placeNames(hosts *os.File) error {
-	etc, err := r.EnsureDir("/etc", 0o755)
-	if err != nil {
-		return err
-	}
-	etc.Close()
-	if _, err := r.Stat("/etc/hosts"); errors.Is(err, fs.ErrNotExist) {
-		if err := r.show(hosts, "/etc/hosts"); err != nil {
-			return err
-		}
-	}
-	name, err := os.Open("/proc/sys/kernel/hostname")
-	if err != nil {
-		return err
-	}
-	defer name.Close()
-	return r.show(name, "/etc/hostname")
-}
-
 // show lets a file of the machine appear in the app's root, read-only. An
 // image may have a link there that leads nowhere; then it is left alone.
 func (r furnished) show(f *os.File, at string) error {

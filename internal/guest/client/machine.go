@@ -74,6 +74,11 @@ func (m *Machine) Configure(ctx context.Context, c Config) error {
 		Entropy:      entropy,
 		Scratch:      wireDisk(c.Scratch),
 		Debug:        c.Debug,
+		Links:        wireLinks(c.Links),
+		Sysctls:      wireSysctls(c.Sysctls),
+		Names: &guestproto.Names{
+			Hosts: c.Names.Hosts, ReplaceHosts: c.Names.ReplaceHosts, ResolvConf: c.Names.ResolvConf,
+		},
 	})
 	return err
 }

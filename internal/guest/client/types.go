@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net/netip"
 	"syscall"
 	"time"
 )
@@ -38,6 +39,42 @@ type Config struct {
 	MachineID string // 32 hexadecimal digits
 	Scratch   *Disk  // takes what apps write; nil keeps it in memory
 	Debug     bool   // let the agent write what it does to the console
+	Links     []Link // network interfaces besides loop-back
+	Sysctls   []Variable
+	Names     Names
+}
+
+// Link is what one network interface of the machine is to be like.
+type Link struct {
+	Name       string
+	MAC        string // which interface is meant, as aa:bb:cc:dd:ee:ff
+	MTU        int
+	Addresses  []netip.Prefix
+	Routes     []Route
+	Neighbours []Neighbour
+}
+
+// Route is one over a Link.
+type Route struct {
+	Destination netip.Prefix
+	Gateway     netip.Addr // invalid: the destination is on the link
+	Source      netip.Addr // invalid: the machine's choice
+	Metric      int
+	MTU         int  // 0: the link's
+	OnLink      bool // the gateway is on the link, whatever the addresses say
+}
+
+// Neighbour is a permanent one.
+type Neighbour struct {
+	IP  netip.Addr
+	MAC string
+}
+
+// Names are the files that apps look names up in.
+type Names struct {
+	Hosts        string // text of /etc/hosts; empty: loop-back and the host name
+	ReplaceHosts bool   // show it to apps that have one, too
+	ResolvConf   string // text of /etc/resolv.conf; empty: the apps' own
 }
 
 // Disk names a disk of the machine by its LUN, or by Device if that is set.

@@ -79,7 +79,7 @@ func (x StartFailure_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use StartFailure_Kind.Descriptor instead.
 func (StartFailure_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{12, 0}
+	return file_guest_proto_rawDescGZIP(), []int{17, 0}
 }
 
 type HelloRequest struct {
@@ -220,8 +220,13 @@ type ConfigureRequest struct {
 	TimeUnixNano int64  `protobuf:"varint,3,opt,name=time_unix_nano,json=timeUnixNano,proto3" json:"time_unix_nano,omitempty"`
 	Entropy      []byte `protobuf:"bytes,4,opt,name=entropy,proto3" json:"entropy,omitempty"`
 	// scratch takes what apps write. Without one it is kept in memory.
-	Scratch       *Disk `protobuf:"bytes,5,opt,name=scratch,proto3" json:"scratch,omitempty"`
-	Debug         bool  `protobuf:"varint,6,opt,name=debug,proto3" json:"debug,omitempty"`
+	Scratch *Disk `protobuf:"bytes,5,opt,name=scratch,proto3" json:"scratch,omitempty"`
+	Debug   bool  `protobuf:"varint,6,opt,name=debug,proto3" json:"debug,omitempty"`
+	// Links are the machine's network interfaces besides loop-back.
+	Links []*Link `protobuf:"bytes,20,rep,name=links,proto3" json:"links,omitempty"`
+	// Sysctls are settings below /proc/sys/net, in order.
+	Sysctls       []*Sysctl `protobuf:"bytes,21,rep,name=sysctls,proto3" json:"sysctls,omitempty"`
+	Names         *Names    `protobuf:"bytes,22,opt,name=names,proto3" json:"names,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -298,6 +303,373 @@ func (x *ConfigureRequest) GetDebug() bool {
 	return false
 }
 
+func (x *ConfigureRequest) GetLinks() []*Link {
+	if x != nil {
+		return x.Links
+	}
+	return nil
+}
+
+func (x *ConfigureRequest) GetSysctls() []*Sysctl {
+	if x != nil {
+		return x.Sysctls
+	}
+	return nil
+}
+
+func (x *ConfigureRequest) GetNames() *Names {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+// Link is what one network interface is to be like.
+type Link struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Name  string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	// Which of the machine's interfaces it is, as aa:bb:cc:dd:ee:ff.
+	Mac string `protobuf:"bytes,2,opt,name=mac,proto3" json:"mac,omitempty"`
+	Mtu uint32 `protobuf:"varint,3,opt,name=mtu,proto3" json:"mtu,omitempty"`
+	// In the form ADDRESS/BITS.
+	Addresses     []string     `protobuf:"bytes,4,rep,name=addresses,proto3" json:"addresses,omitempty"`
+	Routes        []*Route     `protobuf:"bytes,5,rep,name=routes,proto3" json:"routes,omitempty"`
+	Neighbours    []*Neighbour `protobuf:"bytes,6,rep,name=neighbours,proto3" json:"neighbours,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Link) Reset() {
+	*x = Link{}
+	mi := &file_guest_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Link) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Link) ProtoMessage() {}
+
+func (x *Link) ProtoReflect() protoreflect.Message {
+	mi := &file_guest_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Link.ProtoReflect.Descriptor instead.
+func (*Link) Descriptor() ([]byte, []int) {
+	return file_guest_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Link) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Link) GetMac() string {
+	if x != nil {
+		return x.Mac
+	}
+	return ""
+}
+
+func (x *Link) GetMtu() uint32 {
+	if x != nil {
+		return x.Mtu
+	}
+	return 0
+}
+
+func (x *Link) GetAddresses() []string {
+	if x != nil {
+		return x.Addresses
+	}
+	return nil
+}
+
+func (x *Link) GetRoutes() []*Route {
+	if x != nil {
+		return x.Routes
+	}
+	return nil
+}
+
+func (x *Link) GetNeighbours() []*Neighbour {
+	if x != nil {
+		return x.Neighbours
+	}
+	return nil
+}
+
+type Route struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// In the form ADDRESS/BITS.
+	Destination string `protobuf:"bytes,1,opt,name=destination,proto3" json:"destination,omitempty"`
+	// An address; empty if the destination is on the link.
+	Gateway string `protobuf:"bytes,2,opt,name=gateway,proto3" json:"gateway,omitempty"`
+	// The address to send from; empty if that is the machine's choice.
+	Source string `protobuf:"bytes,3,opt,name=source,proto3" json:"source,omitempty"`
+	Metric uint32 `protobuf:"varint,4,opt,name=metric,proto3" json:"metric,omitempty"`
+	// 0 is the link's.
+	Mtu uint32 `protobuf:"varint,5,opt,name=mtu,proto3" json:"mtu,omitempty"`
+	// The gateway is on the link, whatever the addresses say.
+	OnLink        bool `protobuf:"varint,6,opt,name=on_link,json=onLink,proto3" json:"on_link,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Route) Reset() {
+	*x = Route{}
+	mi := &file_guest_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Route) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Route) ProtoMessage() {}
+
+func (x *Route) ProtoReflect() protoreflect.Message {
+	mi := &file_guest_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Route.ProtoReflect.Descriptor instead.
+func (*Route) Descriptor() ([]byte, []int) {
+	return file_guest_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Route) GetDestination() string {
+	if x != nil {
+		return x.Destination
+	}
+	return ""
+}
+
+func (x *Route) GetGateway() string {
+	if x != nil {
+		return x.Gateway
+	}
+	return ""
+}
+
+func (x *Route) GetSource() string {
+	if x != nil {
+		return x.Source
+	}
+	return ""
+}
+
+func (x *Route) GetMetric() uint32 {
+	if x != nil {
+		return x.Metric
+	}
+	return 0
+}
+
+func (x *Route) GetMtu() uint32 {
+	if x != nil {
+		return x.Mtu
+	}
+	return 0
+}
+
+func (x *Route) GetOnLink() bool {
+	if x != nil {
+		return x.OnLink
+	}
+	return false
+}
+
+type Neighbour struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Ip            string                 `protobuf:"bytes,1,opt,name=ip,proto3" json:"ip,omitempty"`
+	Mac           string                 `protobuf:"bytes,2,opt,name=mac,proto3" json:"mac,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Neighbour) Reset() {
+	*x = Neighbour{}
+	mi := &file_guest_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Neighbour) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Neighbour) ProtoMessage() {}
+
+func (x *Neighbour) ProtoReflect() protoreflect.Message {
+	mi := &file_guest_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Neighbour.ProtoReflect.Descriptor instead.
+func (*Neighbour) Descriptor() ([]byte, []int) {
+	return file_guest_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Neighbour) GetIp() string {
+	if x != nil {
+		return x.Ip
+	}
+	return ""
+}
+
+func (x *Neighbour) GetMac() string {
+	if x != nil {
+		return x.Mac
+	}
+	return ""
+}
+
+// Sysctl is a setting of the kernel's networks.
+type Sysctl struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Path below /proc/sys, which begins with net/.
+	Name          string `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Value         string `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Sysctl) Reset() {
+	*x = Sysctl{}
+	mi := &file_guest_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Sysctl) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Sysctl) ProtoMessage() {}
+
+func (x *Sysctl) ProtoReflect() protoreflect.Message {
+	mi := &file_guest_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Sysctl.ProtoReflect.Descriptor instead.
+func (*Sysctl) Descriptor() ([]byte, []int) {
+	return file_guest_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Sysctl) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Sysctl) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+// Names are the files that apps look names up in.
+type Names struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Text of /etc/hosts; empty is loop-back and the host name.
+	Hosts string `protobuf:"bytes,1,opt,name=hosts,proto3" json:"hosts,omitempty"`
+	// Show hosts to apps that have an /etc/hosts, too.
+	ReplaceHosts bool `protobuf:"varint,2,opt,name=replace_hosts,json=replaceHosts,proto3" json:"replace_hosts,omitempty"`
+	// Text of /etc/resolv.conf; empty leaves the apps' alone.
+	ResolvConf    string `protobuf:"bytes,3,opt,name=resolv_conf,json=resolvConf,proto3" json:"resolv_conf,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Names) Reset() {
+	*x = Names{}
+	mi := &file_guest_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Names) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Names) ProtoMessage() {}
+
+func (x *Names) ProtoReflect() protoreflect.Message {
+	mi := &file_guest_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Names.ProtoReflect.Descriptor instead.
+func (*Names) Descriptor() ([]byte, []int) {
+	return file_guest_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Names) GetHosts() string {
+	if x != nil {
+		return x.Hosts
+	}
+	return ""
+}
+
+func (x *Names) GetReplaceHosts() bool {
+	if x != nil {
+		return x.ReplaceHosts
+	}
+	return false
+}
+
+func (x *Names) GetResolvConf() string {
+	if x != nil {
+		return x.ResolvConf
+	}
+	return ""
+}
+
 type ConfigureResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -306,7 +678,7 @@ type ConfigureResponse struct {
 
 func (x *ConfigureResponse) Reset() {
 	*x = ConfigureResponse{}
-	mi := &file_guest_proto_msgTypes[3]
+	mi := &file_guest_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -318,7 +690,7 @@ func (x *ConfigureResponse) String() string {
 func (*ConfigureResponse) ProtoMessage() {}
 
 func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[3]
+	mi := &file_guest_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -331,7 +703,7 @@ func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureResponse.ProtoReflect.Descriptor instead.
 func (*ConfigureResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{3}
+	return file_guest_proto_rawDescGZIP(), []int{8}
 }
 
 // Disk names a disk of the machine and says what is on it.
@@ -349,7 +721,7 @@ type Disk struct {
 
 func (x *Disk) Reset() {
 	*x = Disk{}
-	mi := &file_guest_proto_msgTypes[4]
+	mi := &file_guest_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -361,7 +733,7 @@ func (x *Disk) String() string {
 func (*Disk) ProtoMessage() {}
 
 func (x *Disk) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[4]
+	mi := &file_guest_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -374,7 +746,7 @@ func (x *Disk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Disk.ProtoReflect.Descriptor instead.
 func (*Disk) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{4}
+	return file_guest_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Disk) GetLun() uint32 {
@@ -415,7 +787,7 @@ type Variable struct {
 
 func (x *Variable) Reset() {
 	*x = Variable{}
-	mi := &file_guest_proto_msgTypes[5]
+	mi := &file_guest_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -427,7 +799,7 @@ func (x *Variable) String() string {
 func (*Variable) ProtoMessage() {}
 
 func (x *Variable) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[5]
+	mi := &file_guest_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -440,7 +812,7 @@ func (x *Variable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Variable.ProtoReflect.Descriptor instead.
 func (*Variable) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{5}
+	return file_guest_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *Variable) GetName() string {
@@ -467,7 +839,7 @@ type Terminal struct {
 
 func (x *Terminal) Reset() {
 	*x = Terminal{}
-	mi := &file_guest_proto_msgTypes[6]
+	mi := &file_guest_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -479,7 +851,7 @@ func (x *Terminal) String() string {
 func (*Terminal) ProtoMessage() {}
 
 func (x *Terminal) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[6]
+	mi := &file_guest_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -492,7 +864,7 @@ func (x *Terminal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Terminal.ProtoReflect.Descriptor instead.
 func (*Terminal) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{6}
+	return file_guest_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Terminal) GetRows() uint32 {
@@ -522,7 +894,7 @@ type Channels struct {
 
 func (x *Channels) Reset() {
 	*x = Channels{}
-	mi := &file_guest_proto_msgTypes[7]
+	mi := &file_guest_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -534,7 +906,7 @@ func (x *Channels) String() string {
 func (*Channels) ProtoMessage() {}
 
 func (x *Channels) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[7]
+	mi := &file_guest_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -547,7 +919,7 @@ func (x *Channels) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Channels.ProtoReflect.Descriptor instead.
 func (*Channels) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{7}
+	return file_guest_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Channels) GetStdin() uint32 {
@@ -586,7 +958,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_guest_proto_msgTypes[8]
+	mi := &file_guest_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -598,7 +970,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[8]
+	mi := &file_guest_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -611,7 +983,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{8}
+	return file_guest_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Limits) GetMemoryMax() int64 {
@@ -658,7 +1030,7 @@ type Confinement struct {
 
 func (x *Confinement) Reset() {
 	*x = Confinement{}
-	mi := &file_guest_proto_msgTypes[9]
+	mi := &file_guest_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -670,7 +1042,7 @@ func (x *Confinement) String() string {
 func (*Confinement) ProtoMessage() {}
 
 func (x *Confinement) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[9]
+	mi := &file_guest_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -683,7 +1055,7 @@ func (x *Confinement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confinement.ProtoReflect.Descriptor instead.
 func (*Confinement) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{9}
+	return file_guest_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Confinement) GetCapabilities() []string {
@@ -745,7 +1117,7 @@ type StartAppRequest struct {
 
 func (x *StartAppRequest) Reset() {
 	*x = StartAppRequest{}
-	mi := &file_guest_proto_msgTypes[10]
+	mi := &file_guest_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -757,7 +1129,7 @@ func (x *StartAppRequest) String() string {
 func (*StartAppRequest) ProtoMessage() {}
 
 func (x *StartAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[10]
+	mi := &file_guest_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -770,7 +1142,7 @@ func (x *StartAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartAppRequest.ProtoReflect.Descriptor instead.
 func (*StartAppRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{10}
+	return file_guest_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *StartAppRequest) GetName() string {
@@ -882,7 +1254,7 @@ type StartAppResponse struct {
 
 func (x *StartAppResponse) Reset() {
 	*x = StartAppResponse{}
-	mi := &file_guest_proto_msgTypes[11]
+	mi := &file_guest_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -894,7 +1266,7 @@ func (x *StartAppResponse) String() string {
 func (*StartAppResponse) ProtoMessage() {}
 
 func (x *StartAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[11]
+	mi := &file_guest_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -907,7 +1279,7 @@ func (x *StartAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartAppResponse.ProtoReflect.Descriptor instead.
 func (*StartAppResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{11}
+	return file_guest_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *StartAppResponse) GetPid() int32 {
@@ -934,7 +1306,7 @@ type StartFailure struct {
 
 func (x *StartFailure) Reset() {
 	*x = StartFailure{}
-	mi := &file_guest_proto_msgTypes[12]
+	mi := &file_guest_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -946,7 +1318,7 @@ func (x *StartFailure) String() string {
 func (*StartFailure) ProtoMessage() {}
 
 func (x *StartFailure) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[12]
+	mi := &file_guest_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -959,7 +1331,7 @@ func (x *StartFailure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartFailure.ProtoReflect.Descriptor instead.
 func (*StartFailure) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{12}
+	return file_guest_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *StartFailure) GetKind() StartFailure_Kind {
@@ -990,7 +1362,7 @@ type Exit struct {
 
 func (x *Exit) Reset() {
 	*x = Exit{}
-	mi := &file_guest_proto_msgTypes[13]
+	mi := &file_guest_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1002,7 +1374,7 @@ func (x *Exit) String() string {
 func (*Exit) ProtoMessage() {}
 
 func (x *Exit) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[13]
+	mi := &file_guest_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1015,7 +1387,7 @@ func (x *Exit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Exit.ProtoReflect.Descriptor instead.
 func (*Exit) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{13}
+	return file_guest_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *Exit) GetApp() string {
@@ -1062,7 +1434,7 @@ type NextEventsRequest struct {
 
 func (x *NextEventsRequest) Reset() {
 	*x = NextEventsRequest{}
-	mi := &file_guest_proto_msgTypes[14]
+	mi := &file_guest_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1074,7 +1446,7 @@ func (x *NextEventsRequest) String() string {
 func (*NextEventsRequest) ProtoMessage() {}
 
 func (x *NextEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[14]
+	mi := &file_guest_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1087,7 +1459,7 @@ func (x *NextEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NextEventsRequest.ProtoReflect.Descriptor instead.
 func (*NextEventsRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{14}
+	return file_guest_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *NextEventsRequest) GetAfter() uint64 {
@@ -1108,7 +1480,7 @@ type NextEventsResponse struct {
 
 func (x *NextEventsResponse) Reset() {
 	*x = NextEventsResponse{}
-	mi := &file_guest_proto_msgTypes[15]
+	mi := &file_guest_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1120,7 +1492,7 @@ func (x *NextEventsResponse) String() string {
 func (*NextEventsResponse) ProtoMessage() {}
 
 func (x *NextEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[15]
+	mi := &file_guest_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1133,7 +1505,7 @@ func (x *NextEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NextEventsResponse.ProtoReflect.Descriptor instead.
 func (*NextEventsResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{15}
+	return file_guest_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *NextEventsResponse) GetLast() uint64 {
@@ -1160,7 +1532,7 @@ type ResizeRequest struct {
 
 func (x *ResizeRequest) Reset() {
 	*x = ResizeRequest{}
-	mi := &file_guest_proto_msgTypes[16]
+	mi := &file_guest_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1172,7 +1544,7 @@ func (x *ResizeRequest) String() string {
 func (*ResizeRequest) ProtoMessage() {}
 
 func (x *ResizeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[16]
+	mi := &file_guest_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1185,7 +1557,7 @@ func (x *ResizeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResizeRequest.ProtoReflect.Descriptor instead.
 func (*ResizeRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{16}
+	return file_guest_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *ResizeRequest) GetApp() string {
@@ -1210,7 +1582,7 @@ type ResizeResponse struct {
 
 func (x *ResizeResponse) Reset() {
 	*x = ResizeResponse{}
-	mi := &file_guest_proto_msgTypes[17]
+	mi := &file_guest_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1222,7 +1594,7 @@ func (x *ResizeResponse) String() string {
 func (*ResizeResponse) ProtoMessage() {}
 
 func (x *ResizeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[17]
+	mi := &file_guest_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1235,7 +1607,7 @@ func (x *ResizeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResizeResponse.ProtoReflect.Descriptor instead.
 func (*ResizeResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{17}
+	return file_guest_proto_rawDescGZIP(), []int{22}
 }
 
 type SignalRequest struct {
@@ -1248,7 +1620,7 @@ type SignalRequest struct {
 
 func (x *SignalRequest) Reset() {
 	*x = SignalRequest{}
-	mi := &file_guest_proto_msgTypes[18]
+	mi := &file_guest_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1260,7 +1632,7 @@ func (x *SignalRequest) String() string {
 func (*SignalRequest) ProtoMessage() {}
 
 func (x *SignalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[18]
+	mi := &file_guest_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1273,7 +1645,7 @@ func (x *SignalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalRequest.ProtoReflect.Descriptor instead.
 func (*SignalRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{18}
+	return file_guest_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *SignalRequest) GetApp() string {
@@ -1298,7 +1670,7 @@ type SignalResponse struct {
 
 func (x *SignalResponse) Reset() {
 	*x = SignalResponse{}
-	mi := &file_guest_proto_msgTypes[19]
+	mi := &file_guest_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1310,7 +1682,7 @@ func (x *SignalResponse) String() string {
 func (*SignalResponse) ProtoMessage() {}
 
 func (x *SignalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[19]
+	mi := &file_guest_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1323,7 +1695,7 @@ func (x *SignalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalResponse.ProtoReflect.Descriptor instead.
 func (*SignalResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{19}
+	return file_guest_proto_rawDescGZIP(), []int{24}
 }
 
 type StopAppRequest struct {
@@ -1336,7 +1708,7 @@ type StopAppRequest struct {
 
 func (x *StopAppRequest) Reset() {
 	*x = StopAppRequest{}
-	mi := &file_guest_proto_msgTypes[20]
+	mi := &file_guest_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1348,7 +1720,7 @@ func (x *StopAppRequest) String() string {
 func (*StopAppRequest) ProtoMessage() {}
 
 func (x *StopAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[20]
+	mi := &file_guest_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1361,7 +1733,7 @@ func (x *StopAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopAppRequest.ProtoReflect.Descriptor instead.
 func (*StopAppRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{20}
+	return file_guest_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *StopAppRequest) GetApp() string {
@@ -1386,7 +1758,7 @@ type StopAppResponse struct {
 
 func (x *StopAppResponse) Reset() {
 	*x = StopAppResponse{}
-	mi := &file_guest_proto_msgTypes[21]
+	mi := &file_guest_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1398,7 +1770,7 @@ func (x *StopAppResponse) String() string {
 func (*StopAppResponse) ProtoMessage() {}
 
 func (x *StopAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[21]
+	mi := &file_guest_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1411,7 +1783,7 @@ func (x *StopAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopAppResponse.ProtoReflect.Descriptor instead.
 func (*StopAppResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{21}
+	return file_guest_proto_rawDescGZIP(), []int{26}
 }
 
 type ShutdownRequest struct {
@@ -1424,7 +1796,7 @@ type ShutdownRequest struct {
 
 func (x *ShutdownRequest) Reset() {
 	*x = ShutdownRequest{}
-	mi := &file_guest_proto_msgTypes[22]
+	mi := &file_guest_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1436,7 +1808,7 @@ func (x *ShutdownRequest) String() string {
 func (*ShutdownRequest) ProtoMessage() {}
 
 func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[22]
+	mi := &file_guest_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1449,7 +1821,7 @@ func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownRequest.ProtoReflect.Descriptor instead.
 func (*ShutdownRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{22}
+	return file_guest_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ShutdownRequest) GetTimeoutNano() int64 {
@@ -1468,7 +1840,7 @@ type ShutdownResponse struct {
 
 func (x *ShutdownResponse) Reset() {
 	*x = ShutdownResponse{}
-	mi := &file_guest_proto_msgTypes[23]
+	mi := &file_guest_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1480,7 +1852,7 @@ func (x *ShutdownResponse) String() string {
 func (*ShutdownResponse) ProtoMessage() {}
 
 func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[23]
+	mi := &file_guest_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1493,7 +1865,7 @@ func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownResponse.ProtoReflect.Descriptor instead.
 func (*ShutdownResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{23}
+	return file_guest_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ShutdownResponse) GetExits() []*Exit {
@@ -1511,7 +1883,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_guest_proto_msgTypes[24]
+	mi := &file_guest_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1523,7 +1895,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[24]
+	mi := &file_guest_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1536,7 +1908,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{24}
+	return file_guest_proto_rawDescGZIP(), []int{29}
 }
 
 type ReleaseResponse struct {
@@ -1547,7 +1919,7 @@ type ReleaseResponse struct {
 
 func (x *ReleaseResponse) Reset() {
 	*x = ReleaseResponse{}
-	mi := &file_guest_proto_msgTypes[25]
+	mi := &file_guest_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1559,7 +1931,7 @@ func (x *ReleaseResponse) String() string {
 func (*ReleaseResponse) ProtoMessage() {}
 
 func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[25]
+	mi := &file_guest_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1572,7 +1944,7 @@ func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{25}
+	return file_guest_proto_rawDescGZIP(), []int{30}
 }
 
 var File_guest_proto protoreflect.FileDescriptor
@@ -1589,7 +1961,7 @@ const file_guest_proto_rawDesc = "" +
 	"\x06kernel\x18\x03 \x01(\tR\x06kernel\x12\x18\n" +
 	"\asystemd\x18\x04 \x01(\tR\asystemd\x12\x1f\n" +
 	"\vuptime_nano\x18\x05 \x01(\x03R\n" +
-	"uptimeNano\"\xd1\x01\n" +
+	"uptimeNano\"\xd6\x02\n" +
 	"\x10ConfigureRequest\x12\x1a\n" +
 	"\bhostname\x18\x01 \x01(\tR\bhostname\x12\x1d\n" +
 	"\n" +
@@ -1597,7 +1969,37 @@ const file_guest_proto_rawDesc = "" +
 	"\x0etime_unix_nano\x18\x03 \x01(\x03R\ftimeUnixNano\x12\x18\n" +
 	"\aentropy\x18\x04 \x01(\fR\aentropy\x12,\n" +
 	"\ascratch\x18\x05 \x01(\v2\x12.rkt.guest.v1.DiskR\ascratch\x12\x14\n" +
-	"\x05debug\x18\x06 \x01(\bR\x05debug\"\x13\n" +
+	"\x05debug\x18\x06 \x01(\bR\x05debug\x12(\n" +
+	"\x05links\x18\x14 \x03(\v2\x12.rkt.guest.v1.LinkR\x05links\x12.\n" +
+	"\asysctls\x18\x15 \x03(\v2\x14.rkt.guest.v1.SysctlR\asysctls\x12)\n" +
+	"\x05names\x18\x16 \x01(\v2\x13.rkt.guest.v1.NamesR\x05names\"\xc2\x01\n" +
+	"\x04Link\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x10\n" +
+	"\x03mac\x18\x02 \x01(\tR\x03mac\x12\x10\n" +
+	"\x03mtu\x18\x03 \x01(\rR\x03mtu\x12\x1c\n" +
+	"\taddresses\x18\x04 \x03(\tR\taddresses\x12+\n" +
+	"\x06routes\x18\x05 \x03(\v2\x13.rkt.guest.v1.RouteR\x06routes\x127\n" +
+	"\n" +
+	"neighbours\x18\x06 \x03(\v2\x17.rkt.guest.v1.NeighbourR\n" +
+	"neighbours\"\x9e\x01\n" +
+	"\x05Route\x12 \n" +
+	"\vdestination\x18\x01 \x01(\tR\vdestination\x12\x18\n" +
+	"\agateway\x18\x02 \x01(\tR\agateway\x12\x16\n" +
+	"\x06source\x18\x03 \x01(\tR\x06source\x12\x16\n" +
+	"\x06metric\x18\x04 \x01(\rR\x06metric\x12\x10\n" +
+	"\x03mtu\x18\x05 \x01(\rR\x03mtu\x12\x17\n" +
+	"\aon_link\x18\x06 \x01(\bR\x06onLink\"-\n" +
+	"\tNeighbour\x12\x0e\n" +
+	"\x02ip\x18\x01 \x01(\tR\x02ip\x12\x10\n" +
+	"\x03mac\x18\x02 \x01(\tR\x03mac\"2\n" +
+	"\x06Sysctl\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"c\n" +
+	"\x05Names\x12\x14\n" +
+	"\x05hosts\x18\x01 \x01(\tR\x05hosts\x12#\n" +
+	"\rreplace_hosts\x18\x02 \x01(\bR\freplaceHosts\x12\x1f\n" +
+	"\vresolv_conf\x18\x03 \x01(\tR\n" +
+	"resolvConf\"\x13\n" +
 	"\x11ConfigureResponse\"m\n" +
 	"\x04Disk\x12\x10\n" +
 	"\x03lun\x18\x01 \x01(\rR\x03lun\x12\x16\n" +
@@ -1716,72 +2118,82 @@ func file_guest_proto_rawDescGZIP() []byte {
 }
 
 var file_guest_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_guest_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
+var file_guest_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
 var file_guest_proto_goTypes = []any{
 	(StartFailure_Kind)(0),     // 0: rkt.guest.v1.StartFailure.Kind
 	(*HelloRequest)(nil),       // 1: rkt.guest.v1.HelloRequest
 	(*HelloResponse)(nil),      // 2: rkt.guest.v1.HelloResponse
 	(*ConfigureRequest)(nil),   // 3: rkt.guest.v1.ConfigureRequest
-	(*ConfigureResponse)(nil),  // 4: rkt.guest.v1.ConfigureResponse
-	(*Disk)(nil),               // 5: rkt.guest.v1.Disk
-	(*Variable)(nil),           // 6: rkt.guest.v1.Variable
-	(*Terminal)(nil),           // 7: rkt.guest.v1.Terminal
-	(*Channels)(nil),           // 8: rkt.guest.v1.Channels
-	(*Limits)(nil),             // 9: rkt.guest.v1.Limits
-	(*Confinement)(nil),        // 10: rkt.guest.v1.Confinement
-	(*StartAppRequest)(nil),    // 11: rkt.guest.v1.StartAppRequest
-	(*StartAppResponse)(nil),   // 12: rkt.guest.v1.StartAppResponse
-	(*StartFailure)(nil),       // 13: rkt.guest.v1.StartFailure
-	(*Exit)(nil),               // 14: rkt.guest.v1.Exit
-	(*NextEventsRequest)(nil),  // 15: rkt.guest.v1.NextEventsRequest
-	(*NextEventsResponse)(nil), // 16: rkt.guest.v1.NextEventsResponse
-	(*ResizeRequest)(nil),      // 17: rkt.guest.v1.ResizeRequest
-	(*ResizeResponse)(nil),     // 18: rkt.guest.v1.ResizeResponse
-	(*SignalRequest)(nil),      // 19: rkt.guest.v1.SignalRequest
-	(*SignalResponse)(nil),     // 20: rkt.guest.v1.SignalResponse
-	(*StopAppRequest)(nil),     // 21: rkt.guest.v1.StopAppRequest
-	(*StopAppResponse)(nil),    // 22: rkt.guest.v1.StopAppResponse
-	(*ShutdownRequest)(nil),    // 23: rkt.guest.v1.ShutdownRequest
-	(*ShutdownResponse)(nil),   // 24: rkt.guest.v1.ShutdownResponse
-	(*ReleaseRequest)(nil),     // 25: rkt.guest.v1.ReleaseRequest
-	(*ReleaseResponse)(nil),    // 26: rkt.guest.v1.ReleaseResponse
+	(*Link)(nil),               // 4: rkt.guest.v1.Link
+	(*Route)(nil),              // 5: rkt.guest.v1.Route
+	(*Neighbour)(nil),          // 6: rkt.guest.v1.Neighbour
+	(*Sysctl)(nil),             // 7: rkt.guest.v1.Sysctl
+	(*Names)(nil),              // 8: rkt.guest.v1.Names
+	(*ConfigureResponse)(nil),  // 9: rkt.guest.v1.ConfigureResponse
+	(*Disk)(nil),               // 10: rkt.guest.v1.Disk
+	(*Variable)(nil),           // 11: rkt.guest.v1.Variable
+	(*Terminal)(nil),           // 12: rkt.guest.v1.Terminal
+	(*Channels)(nil),           // 13: rkt.guest.v1.Channels
+	(*Limits)(nil),             // 14: rkt.guest.v1.Limits
+	(*Confinement)(nil),        // 15: rkt.guest.v1.Confinement
+	(*StartAppRequest)(nil),    // 16: rkt.guest.v1.StartAppRequest
+	(*StartAppResponse)(nil),   // 17: rkt.guest.v1.StartAppResponse
+	(*StartFailure)(nil),       // 18: rkt.guest.v1.StartFailure
+	(*Exit)(nil),               // 19: rkt.guest.v1.Exit
+	(*NextEventsRequest)(nil),  // 20: rkt.guest.v1.NextEventsRequest
+	(*NextEventsResponse)(nil), // 21: rkt.guest.v1.NextEventsResponse
+	(*ResizeRequest)(nil),      // 22: rkt.guest.v1.ResizeRequest
+	(*ResizeResponse)(nil),     // 23: rkt.guest.v1.ResizeResponse
+	(*SignalRequest)(nil),      // 24: rkt.guest.v1.SignalRequest
+	(*SignalResponse)(nil),     // 25: rkt.guest.v1.SignalResponse
+	(*StopAppRequest)(nil),     // 26: rkt.guest.v1.StopAppRequest
+	(*StopAppResponse)(nil),    // 27: rkt.guest.v1.StopAppResponse
+	(*ShutdownRequest)(nil),    // 28: rkt.guest.v1.ShutdownRequest
+	(*ShutdownResponse)(nil),   // 29: rkt.guest.v1.ShutdownResponse
+	(*ReleaseRequest)(nil),     // 30: rkt.guest.v1.ReleaseRequest
+	(*ReleaseResponse)(nil),    // 31: rkt.guest.v1.ReleaseResponse
 }
 var file_guest_proto_depIdxs = []int32{
-	5,  // 0: rkt.guest.v1.ConfigureRequest.scratch:type_name -> rkt.guest.v1.Disk
-	5,  // 1: rkt.guest.v1.StartAppRequest.disk:type_name -> rkt.guest.v1.Disk
-	6,  // 2: rkt.guest.v1.StartAppRequest.environment:type_name -> rkt.guest.v1.Variable
-	10, // 3: rkt.guest.v1.StartAppRequest.confinement:type_name -> rkt.guest.v1.Confinement
-	9,  // 4: rkt.guest.v1.StartAppRequest.limits:type_name -> rkt.guest.v1.Limits
-	7,  // 5: rkt.guest.v1.StartAppRequest.terminal:type_name -> rkt.guest.v1.Terminal
-	8,  // 6: rkt.guest.v1.StartAppRequest.channels:type_name -> rkt.guest.v1.Channels
-	13, // 7: rkt.guest.v1.StartAppResponse.failure:type_name -> rkt.guest.v1.StartFailure
-	0,  // 8: rkt.guest.v1.StartFailure.kind:type_name -> rkt.guest.v1.StartFailure.Kind
-	14, // 9: rkt.guest.v1.NextEventsResponse.exits:type_name -> rkt.guest.v1.Exit
-	7,  // 10: rkt.guest.v1.ResizeRequest.terminal:type_name -> rkt.guest.v1.Terminal
-	14, // 11: rkt.guest.v1.ShutdownResponse.exits:type_name -> rkt.guest.v1.Exit
-	1,  // 12: rkt.guest.v1.Guest.Hello:input_type -> rkt.guest.v1.HelloRequest
-	3,  // 13: rkt.guest.v1.Guest.Configure:input_type -> rkt.guest.v1.ConfigureRequest
-	11, // 14: rkt.guest.v1.Guest.StartApp:input_type -> rkt.guest.v1.StartAppRequest
-	15, // 15: rkt.guest.v1.Guest.NextEvents:input_type -> rkt.guest.v1.NextEventsRequest
-	17, // 16: rkt.guest.v1.Guest.Resize:input_type -> rkt.guest.v1.ResizeRequest
-	19, // 17: rkt.guest.v1.Guest.Signal:input_type -> rkt.guest.v1.SignalRequest
-	21, // 18: rkt.guest.v1.Guest.StopApp:input_type -> rkt.guest.v1.StopAppRequest
-	23, // 19: rkt.guest.v1.Guest.Shutdown:input_type -> rkt.guest.v1.ShutdownRequest
-	25, // 20: rkt.guest.v1.Guest.Release:input_type -> rkt.guest.v1.ReleaseRequest
-	2,  // 21: rkt.guest.v1.Guest.Hello:output_type -> rkt.guest.v1.HelloResponse
-	4,  // 22: rkt.guest.v1.Guest.Configure:output_type -> rkt.guest.v1.ConfigureResponse
-	12, // 23: rkt.guest.v1.Guest.StartApp:output_type -> rkt.guest.v1.StartAppResponse
-	16, // 24: rkt.guest.v1.Guest.NextEvents:output_type -> rkt.guest.v1.NextEventsResponse
-	18, // 25: rkt.guest.v1.Guest.Resize:output_type -> rkt.guest.v1.ResizeResponse
-	20, // 26: rkt.guest.v1.Guest.Signal:output_type -> rkt.guest.v1.SignalResponse
-	22, // 27: rkt.guest.v1.Guest.StopApp:output_type -> rkt.guest.v1.StopAppResponse
-	24, // 28: rkt.guest.v1.Guest.Shutdown:output_type -> rkt.guest.v1.ShutdownResponse
-	26, // 29: rkt.guest.v1.Guest.Release:output_type -> rkt.guest.v1.ReleaseResponse
-	21, // [21:30] is the sub-list for method output_type
-	12, // [12:21] is the sub-list for method input_type
-	12, // [12:12] is the sub-list for extension type_name
-	12, // [12:12] is the sub-list for extension extendee
-	0,  // [0:12] is the sub-list for field type_name
+	10, // 0: rkt.guest.v1.ConfigureRequest.scratch:type_name -> rkt.guest.v1.Disk
+	4,  // 1: rkt.guest.v1.ConfigureRequest.links:type_name -> rkt.guest.v1.Link
+	7,  // 2: rkt.guest.v1.ConfigureRequest.sysctls:type_name -> rkt.guest.v1.Sysctl
+	8,  // 3: rkt.guest.v1.ConfigureRequest.names:type_name -> rkt.guest.v1.Names
+	5,  // 4: rkt.guest.v1.Link.routes:type_name -> rkt.guest.v1.Route
+	6,  // 5: rkt.guest.v1.Link.neighbours:type_name -> rkt.guest.v1.Neighbour
+	10, // 6: rkt.guest.v1.StartAppRequest.disk:type_name -> rkt.guest.v1.Disk
+	11, // 7: rkt.guest.v1.StartAppRequest.environment:type_name -> rkt.guest.v1.Variable
+	15, // 8: rkt.guest.v1.StartAppRequest.confinement:type_name -> rkt.guest.v1.Confinement
+	14, // 9: rkt.guest.v1.StartAppRequest.limits:type_name -> rkt.guest.v1.Limits
+	12, // 10: rkt.guest.v1.StartAppRequest.terminal:type_name -> rkt.guest.v1.Terminal
+	13, // 11: rkt.guest.v1.StartAppRequest.channels:type_name -> rkt.guest.v1.Channels
+	18, // 12: rkt.guest.v1.StartAppResponse.failure:type_name -> rkt.guest.v1.StartFailure
+	0,  // 13: rkt.guest.v1.StartFailure.kind:type_name -> rkt.guest.v1.StartFailure.Kind
+	19, // 14: rkt.guest.v1.NextEventsResponse.exits:type_name -> rkt.guest.v1.Exit
+	12, // 15: rkt.guest.v1.ResizeRequest.terminal:type_name -> rkt.guest.v1.Terminal
+	19, // 16: rkt.guest.v1.ShutdownResponse.exits:type_name -> rkt.guest.v1.Exit
+	1,  // 17: rkt.guest.v1.Guest.Hello:input_type -> rkt.guest.v1.HelloRequest
+	3,  // 18: rkt.guest.v1.Guest.Configure:input_type -> rkt.guest.v1.ConfigureRequest
+	16, // 19: rkt.guest.v1.Guest.StartApp:input_type -> rkt.guest.v1.StartAppRequest
+	20, // 20: rkt.guest.v1.Guest.NextEvents:input_type -> rkt.guest.v1.NextEventsRequest
+	22, // 21: rkt.guest.v1.Guest.Resize:input_type -> rkt.guest.v1.ResizeRequest
+	24, // 22: rkt.guest.v1.Guest.Signal:input_type -> rkt.guest.v1.SignalRequest
+	26, // 23: rkt.guest.v1.Guest.StopApp:input_type -> rkt.guest.v1.StopAppRequest
+	28, // 24: rkt.guest.v1.Guest.Shutdown:input_type -> rkt.guest.v1.ShutdownRequest
+	30, // 25: rkt.guest.v1.Guest.Release:input_type -> rkt.guest.v1.ReleaseRequest
+	2,  // 26: rkt.guest.v1.Guest.Hello:output_type -> rkt.guest.v1.HelloResponse
+	9,  // 27: rkt.guest.v1.Guest.Configure:output_type -> rkt.guest.v1.ConfigureResponse
+	17, // 28: rkt.guest.v1.Guest.StartApp:output_type -> rkt.guest.v1.StartAppResponse
+	21, // 29: rkt.guest.v1.Guest.NextEvents:output_type -> rkt.guest.v1.NextEventsResponse
+	23, // 30: rkt.guest.v1.Guest.Resize:output_type -> rkt.guest.v1.ResizeResponse
+	25, // 31: rkt.guest.v1.Guest.Signal:output_type -> rkt.guest.v1.SignalResponse
+	27, // 32: rkt.guest.v1.Guest.StopApp:output_type -> rkt.guest.v1.StopAppResponse
+	29, // 33: rkt.guest.v1.Guest.Shutdown:output_type -> rkt.guest.v1.ShutdownResponse
+	31, // 34: rkt.guest.v1.Guest.Release:output_type -> rkt.guest.v1.ReleaseResponse
+	26, // [26:35] is the sub-list for method output_type
+	17, // [17:26] is the sub-list for method input_type
+	17, // [17:17] is the sub-list for extension type_name
+	17, // [17:17] is the sub-list for extension extendee
+	0,  // [0:17] is the sub-list for field type_name
 }
 
 func init() { file_guest_proto_init() }
@@ -1795,7 +2207,7 @@ func file_guest_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_guest_proto_rawDesc), len(file_guest_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   26,
+			NumMessages:   31,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
