@@ -10,12 +10,14 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"rkt/internal/network/networktest"
 )
 
 // podProgram builds the program that sets up and tears down, with fault points.
 func podProgram(t *testing.T) string {
 	t.Helper()
-	program := filepath.Join(os.Getenv(inHostEnv), "pod")
+	program := filepath.Join(networktest.Dir(), "pod")
 	build(t, repository(t), "go", "build", "-tags", "fault", "-o", program, "./internal/network/testdata/pod")
 	return program
 }
@@ -23,7 +25,7 @@ func podProgram(t *testing.T) string {
 // TestKilledAnywhere kills the set-up, and the tear-down, at every step, and
 // shows that another tear-down leaves nothing.
 func TestKilledAnywhere(t *testing.T) {
-	if os.Getenv(inHostEnv) == "" {
+	if networktest.Dir() == "" {
 		t.Skip("needs root")
 	}
 	program := podProgram(t)

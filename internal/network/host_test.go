@@ -4,87 +4,17 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"testing"
 
-	"golang.org/x/sys/unix"
+	"rkt/internal/network/networktest"
 )
 
-// Tests that need a host get one of their own: the test program runs itself
-// again in new namespaces, where no link, rule or lease of the machine shows.
-// The variable names a directory for what is built.
-const inHostEnv = "RKT_TEST_NETWORK_HOST"
-
-func TestMain(m *testing.M) { os.Exit(runTests(m)) }
-
-func runTests(m *testing.M) int {
-	if os.Getuid() != 0 || os.Getenv(inHostEnv) != "" {
-		if os.Getenv(inHostEnv) != "" {
-			if err := furnishHost(); err != nil {
-				fmt.Fprintln(os.Stderr, "make the host of the tests:", err)
-				return 1
-			}
-		}
-		return m.Run()
-	}
-	dir, err := os.MkdirTemp("", "network")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	defer os.RemoveAll(dir)
-	cmd := exec.Command("/proc/self/exe", os.Args[1:]...)
-	cmd.Args[0] = os.Args[0]
-	cmd.Env = append(os.Environ(), inHostEnv+"="+dir)
-	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{
-		Cloneflags: syscall.CLONE_NEWNET | syscall.CLONE_NEWNS, Pdeathsig: syscall.SIGKILL,
-	}
-	err = cmd.Run()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
-		return exit.ExitCode()
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return 0
-}
-
-// furnishHost makes the new namespaces a host without leases, with a loopback
-// interface and an address to be reached at.
-func furnishHost() error {
-	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
-		return err
-	}
-	for _, dir := range []string{"/var/lib/cni", "/run"} {
-		if err := os.MkdirAll(dir, 0o755); err != nil {
-			return err
-		}
-		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, ""); err != nil {
-			return err
-		}
-	}
-	for _, args := range [][]string{
-		{"link", "set", "lo", "up"},
-		{"link", "add", "uplink", "type", "veth", "peer", "name", "outside"},
-		{"address", "add", "10.9.9.1/24", "dev", "uplink"},
-		{"link", "set", "uplink", "up"},
-		{"link", "set", "outside", "up"},
-	} {
-		if out, err := exec.Command("ip", args...).CombinedOutput(); err != nil {
-			return fmt.Errorf("ip %s: %w: %s", strings.Join(args, " "), err, out)
-		}
-	}
-	return nil
-}
+func TestMain(m *testing.M) { os.Exit(networktest.Run(m.Run)) }
 
 // host is the pretended host with a place for one pod.
 type host struct {
@@ -97,7 +27,7 @@ type host struct {
 // change the working directory, so none of them is parallel.
 func needHost(t *testing.T) *host {
 	t.Helper()
-	if os.Getenv(inHostEnv) == "" {
+	if networktest.Dir() == "" {
 		t.Skip("needs root")
 	}
 	for _, program := range []string{"ip", "iptables", "iptables-save"} {
@@ -121,7 +51,7 @@ const testUUID = "6733c088-a507-4694-aabf-5bd95ce3f3d7"
 // pluginsDir builds the plugins that stage1 images carry.
 func pluginsDir(t *testing.T) string {
 	t.Helper()
-	dir := os.Getenv(inHostEnv)
+	dir := networktest.Dir()
 	if _, err := os.Stat(filepath.Join(dir, "bin")); err == nil {
 		return filepath.Join(dir, "bin")
 	}

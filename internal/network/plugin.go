@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -60,7 +61,7 @@ func (r *runner) ExecPlugin(ctx context.Context, path string, stdin []byte, envi
 	name := filepath.Base(path)
 	stdout, stderr := &bounded{}, &bounded{}
 	cmd := exec.CommandContext(ctx, path)
-	cmd.Env = environ
+	cmd.Env = withSystemPath(environ)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = bytes.NewReader(stdin), stdout, stderr
 	if r.lock != nil {
 		cmd.ExtraFiles = []*os.File{r.lock}
@@ -83,6 +84,20 @@ func (r *runner) ExecPlugin(ctx context.Context, path string, stdin []byte, envi
 		return nil, fmt.Errorf("plugin %s: %w", name, pluginError(err, stdout.kept, stderr.kept))
 	}
 	return stdout.kept, nil
+}
+
+// withSystemPath lets plugins find iptables and nft, which are not where every
+// user looks.
+func withSystemPath(environ []string) []string {
+	const system = "/usr/sbin:/usr/bin:/sbin:/bin"
+	environ = slices.Clone(environ)
+	for i, variable := range environ {
+		if path, ok := strings.CutPrefix(variable, "PATH="); ok {
+			environ[i] = "PATH=" + path + ":" + system
+			return environ
+		}
+	}
+	return append(environ, "PATH="+system)
 }
 
 // pluginError returns a plugin's own words.

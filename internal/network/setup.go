@@ -131,18 +131,27 @@ func (o Options) checkPlugins(attachments []*attachment) error {
 	runner := &runner{}
 	for _, a := range attachments {
 		for _, plugin := range a.list.Plugins {
-			kind := plugin.Network.Type
-			if o.Refuse != nil {
-				if why := o.Refuse(kind); why != "" {
-					return fmt.Errorf("network %q: plugin %q %s", a.Name, kind, why)
+			for _, kind := range []string{plugin.Network.Type, plugin.Network.IPAM.Type} {
+				if kind == "" {
+					continue // it gives out no addresses
 				}
-			}
-			if _, err := runner.FindInPath(kind, a.Plugins); err != nil {
-				return fmt.Errorf("network %q: %w", a.Name, err)
+				if err := o.checkPlugin(runner, a, kind); err != nil {
+					return fmt.Errorf("network %q: %w", a.Name, err)
+				}
 			}
 		}
 	}
 	return nil
+}
+
+func (o Options) checkPlugin(runner *runner, a *attachment, kind string) error {
+	if o.Refuse != nil {
+		if why := o.Refuse(kind); why != "" {
+			return fmt.Errorf("plugin %q %s", kind, why)
+		}
+	}
+	_, err := runner.FindInPath(kind, a.Plugins)
+	return err
 }
 
 // attach does what was planned, each step noted before it is done.

@@ -10,6 +10,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"rkt/internal/network/networktest"
 )
 
 // patience bounds every single wait. Emulation on a busy host is slow; nothing
@@ -32,7 +34,8 @@ var (
 
 func TestMain(m *testing.M) {
 	flag.Parse()
-	os.Exit(runSuite(m))
+	// Pods are put on networks of the host: one of the tests' own.
+	os.Exit(networktest.Run(func() int { return runSuite(m) }))
 }
 
 func runSuite(m *testing.M) int {
