@@ -24,6 +24,10 @@ const statusError = 254
 // killTimeout bounds how long killed processes may take to be gone.
 const killTimeout = 30 * time.Second
 
+// cleanTimeout bounds a collection: on a busy host, plugins of several networks
+// may take long.
+const cleanTimeout = 5 * time.Minute
+
 func main() {
 	if linux.IsInit() {
 		fmt.Fprintln(os.Stderr, "stage1:", linux.Init())
@@ -48,7 +52,7 @@ func entryPoint(ctx context.Context, name string, args []string) (int, error) {
 		defer cancel()
 		return statusOf(supervisor.Stop(ctx, last(args), slices.Contains(args, "--force")))
 	case "gc":
-		ctx, cancel := context.WithTimeout(ctx, killTimeout)
+		ctx, cancel := context.WithTimeout(ctx, cleanTimeout)
 		defer cancel()
 		return statusOf(supervisor.CollectGarbage(ctx, last(args)))
 	default:
@@ -61,8 +65,8 @@ func run(ctx context.Context, args []string) (int, error) {
 	if err != nil {
 		return statusError, err
 	}
-	if parsed.Net != "none" {
-		return statusError, fmt.Errorf("network %q: this stage1 has no networks yet (try --net=none)", parsed.Net)
+	if parsed.Net.Has(stage1.NetworkHost) {
+		return statusError, errors.New("flavor kvm requires private network configuration (try --net)")
 	}
 	image, err := kvm.OpenImage()
 	if err != nil {

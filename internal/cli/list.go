@@ -99,7 +99,7 @@ func (l *list) rows(info *pod.Info, now time.Time) [][]string {
 		uuid = uuid[:shortUUID]
 	}
 	about := []string{
-		string(info.State), formatTime(info.Created, now, l.full), formatTime(info.Started, now, l.full), "",
+		string(info.State), formatTime(info.Created, now, l.full), formatTime(info.Started, now, l.full), listNetworks(info.Networks),
 	}
 	if l.full {
 		about = append(about, info.Isolation)

@@ -4,6 +4,7 @@ import (
 	"time"
 
 	"rkt/internal/pod"
+	"rkt/internal/stage1"
 )
 
 // podView is a pod as programs see it. Times are in seconds, those of apps in
@@ -11,7 +12,7 @@ import (
 type podView struct {
 	Name            string            `json:"name"`
 	State           pod.State         `json:"state"`
-	Networks        []struct{}        `json:"networks,omitempty"`
+	Networks        []stage1.NetInfo  `json:"networks,omitempty"`
 	AppNames        []string          `json:"app_names,omitempty"`
 	Apps            []appView         `json:"apps,omitempty"`
 	CreatedAt       *int64            `json:"created_at,omitempty"`
@@ -40,6 +41,7 @@ func viewPod(info *pod.Info) podView {
 	view := podView{
 		Name:            info.UUID,
 		State:           info.State,
+		Networks:        info.Networks,
 		CreatedAt:       stamp(info.Created, time.Time.Unix),
 		StartedAt:       stamp(info.Started, time.Time.Unix),
 		Pid:             info.Pid,

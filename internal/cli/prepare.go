@@ -79,6 +79,9 @@ func (prep *preparation) fill(ctx context.Context, made *pod.Pod) error {
 			return fmt.Errorf("image %q: %w", app.Image.Name, err)
 		}
 	}
+	if err := prep.run.network.write(made); err != nil {
+		return err
+	}
 	if _, err := made.AllocateUID(); err != nil {
 		return err
 	}
@@ -140,7 +143,8 @@ func (p *program) runArgs(cmd *cobra.Command, uuid string, prep *preparation) []
 	insecure := &p.global.insecure
 	args, unsupported := stage1.RunArgs{
 		Debug:               p.global.debug,
-		Net:                 string(prep.run.net),
+		Net:                 prep.run.network.net.requests(),
+		DNS:                 prep.run.network.mode(),
 		Interactive:         prep.run.interactive,
 		LocalConfig:         string(p.global.localConfig),
 		Hostname:            prep.run.hostname,

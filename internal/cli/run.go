@@ -12,9 +12,9 @@ import (
 
 	"rkt/internal/cli/appargs"
 	"rkt/internal/cli/podmanifest"
-	"rkt/internal/errhint"
 	"rkt/internal/image/fetch"
 	"rkt/internal/image/store"
+	"rkt/internal/stage1"
 	"rkt/internal/version"
 )
 
@@ -23,7 +23,8 @@ type run struct {
 	parser      appargs.Parser
 	pull        pullFlags
 	stage1      stage1Choice
-	net         netFlag
+	network     networkFlags
+	ports       portsFlag
 	environment environmentFlags
 	hostname    string
 	uuidFile    string
@@ -31,7 +32,7 @@ type run struct {
 }
 
 func (p *program) newRun() *cobra.Command {
-	r := &run{net: netNone}
+	r := &run{network: networkFlags{net: defaultNetworks(stage1.NetworkNone)}}
 	cmd := &cobra.Command{
 		Use:   "run [flags] IMAGE [image flags] [-- ARG… [---]] [IMAGE …]",
 		Short: "Run one or more images in a pod",
@@ -58,30 +59,13 @@ func (r *run) add(flags *pflag.FlagSet) {
 	r.pull.add(flags, fetch.PullNew)
 	r.stage1.add(flags)
 	r.environment.add(flags)
-	flags.Var(&r.net, "net", "networks of the pod, so far only none")
-	flags.Lookup("net").NoOptDefVal = "default"
+	r.network.add(flags)
+	flags.Var(&r.ports, "port", portUsage)
 	flags.StringVar(&r.hostname, "hostname", "", "host name of the pod; rkt-UUID if empty")
 	flags.StringVar(&r.uuidFile, "uuid-file-save", "", "write the pod's UUID to this file")
 	flags.BoolVar(&r.interactive, "interactive", false, "attach the terminal to the pod's only app")
-	addUnsupported(flags, "dns", "dns-domain", "dns-opt", "dns-search", "hosts-entry", "ipc", "mds-register", "mount",
-		"no-overlay", "pod-manifest", "port", "private-users", "seccomp", "stderr", "stdin", "stdout", "volume")
-}
-
-// netNone is the only network so far.
-const netNone = "none"
-
-// netFlag lists networks.
-type netFlag string
-
-func (n *netFlag) String() string { return string(*n) }
-func (n *netFlag) Type() string   { return "string" }
-
-func (n *netFlag) Set(value string) error {
-	if value != netNone {
-		return errhint.With(fmt.Errorf("--net=%s is not supported yet: pods have no networks", value),
-			"use --net=none; the apps of a pod reach each other on localhost")
-	}
-	return nil
+	addUnsupported(flags, "ipc", "mds-register", "mount",
+		"no-overlay", "pod-manifest", "private-users", "seccomp", "stderr", "stdin", "stdout", "volume")
 }
 
 // maxHostname is how long Linux lets a host name be.
@@ -96,7 +80,7 @@ func (r *run) check() error {
 	case len(r.hostname) > maxHostname || strings.ContainsFunc(r.hostname, notInHostname):
 		return fmt.Errorf("--hostname %q: must be at most %d letters, digits, dashes and dots", r.hostname, maxHostname)
 	}
-	return nil
+	return r.network.check(r.ports)
 }
 
 func notInHostname(c rune) bool {
@@ -130,12 +114,13 @@ func (p *program) run(cmd *cobra.Command, r *run) error {
 	if err != nil {
 		return err
 	}
+	variables.Ports = r.ports
 	variables.Version, variables.UID, variables.GID = version.Version, os.Getuid(), os.Getgid()
 	manifest, err := podmanifest.Build(apps, *variables)
 	if err != nil {
 		return detail(err)
 	}
-	stage1, err := p.stage1(cmd.Context(), source, images)
+	image, err := p.stage1(cmd.Context(), source, images)
 	if err != nil {
 		return err
 	}
@@ -143,7 +128,7 @@ func (p *program) run(cmd *cobra.Command, r *run) error {
 	if err != nil {
 		return err
 	}
-	return p.start(cmd, &preparation{run: r, pods: pods, images: images, stage1: stage1, apps: apps, manifest: manifest})
+	return p.start(cmd, &preparation{run: r, pods: pods, images: images, stage1: image, apps: apps, manifest: manifest})
 }
 
 // fetchApps makes sure that all images are in the store.

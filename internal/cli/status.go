@@ -78,7 +78,7 @@ func printStatus(w io.Writer, info *pod.Info) error {
 
 func statusOfStarted(info *pod.Info) (lines string) {
 	if info.State == pod.Running || info.State == pod.Exited {
-		lines += "networks=\n"
+		lines += "networks=" + listNetworks(info.Networks) + "\n"
 	}
 	if info.Pid != 0 {
 		lines += fmt.Sprintf("pid=%d\n", info.Pid)

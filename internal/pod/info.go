@@ -1,6 +1,7 @@
 package pod
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -16,6 +17,7 @@ import (
 const (
 	maxNumberFile = 32
 	maxWordFile   = 64
+	maxNetInfo    = 1 << 20
 )
 
 // App is one app of a pod as its files describe it.
@@ -42,6 +44,8 @@ type Info struct {
 	// Isolation names what the pod really has around it, empty if its stage1
 	// has not said.
 	Isolation string
+	// Networks are what the pod is or was on.
+	Networks []stage1.NetInfo
 	// Apps is empty as long as the pod's manifest is not written.
 	Apps                        []App
 	UserAnnotations, UserLabels map[string]string
@@ -74,7 +78,27 @@ func (p *Pod) readInfo(info *Info) (err error) {
 	if info.Isolation, err = p.readWord(stage1.IsolationFile); err != nil {
 		return err
 	}
+	if info.Networks, err = p.readNetworks(); err != nil {
+		return err
+	}
 	return p.readApps(info)
+}
+
+// readNetworks returns what the stage1 says of the pod's networks, nothing
+// before it has.
+func (p *Pod) readNetworks() ([]stage1.NetInfo, error) {
+	data, err := p.read(stage1.NetInfoFile, maxNetInfo)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var networks []stage1.NetInfo
+	if err := json.Unmarshal(data, &networks); err != nil {
+		return nil, fmt.Errorf("%s: %w", stage1.NetInfoFile, err)
+	}
+	return networks, nil
 }
 
 // readApps fills in what the manifests say.

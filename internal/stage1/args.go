@@ -9,10 +9,11 @@ import (
 // RunArgs are the arguments of the run entry point.
 type RunArgs struct {
 	Debug       bool
-	Net         string // comma list, "none" for loop-back only
+	Net         NetRequests
 	Interactive bool
 	LocalConfig string
 	Hostname    string // empty: the stage1's default
+	DNS         DNSMode
 	// The three switches of --insecure-options for running.
 	DisableCapabilities bool
 	DisablePaths        bool
@@ -35,10 +36,11 @@ func (a RunArgs) Args(version int) (args, unsupported []string) {
 		}
 	}
 	add(a.Debug, 1, "--debug", false)
-	add(true, 1, "--net="+a.Net, false)
+	add(true, 1, "--net="+a.Net.String(), false)
 	add(a.Interactive, 1, "--interactive", false)
 	add(a.LocalConfig != "", 1, "--local-config="+a.LocalConfig, false)
 	add(a.Hostname != "", 2, "--hostname="+a.Hostname, false)
+	add(a.DNS.String() != "", 4, "--dns-conf-mode="+a.DNS.String(), false)
 	add(a.DisableCapabilities, 3, "--disable-capabilities-restriction", true)
 	add(a.DisablePaths, 3, "--disable-paths", true)
 	add(a.DisableSeccomp, 3, "--disable-seccomp", true)
@@ -46,8 +48,7 @@ func (a RunArgs) Args(version int) (args, unsupported []string) {
 }
 
 // ParseRunArgs reads what Args wrote.
-func ParseRunArgs(args []string) (RunArgs, error) {
-	var a RunArgs
+func ParseRunArgs(args []string) (a RunArgs, err error) {
 	for _, arg := range args {
 		name, value, hasValue := strings.Cut(arg, "=")
 		switch name {
@@ -56,7 +57,13 @@ func ParseRunArgs(args []string) (RunArgs, error) {
 		case "--interactive":
 			a.Interactive = !hasValue || value == "true"
 		case "--net":
-			a.Net = value
+			if a.Net, err = ParseNetRequests(value); err != nil {
+				return a, err
+			}
+		case "--dns-conf-mode":
+			if a.DNS, err = ParseDNSMode(value); err != nil {
+				return a, fmt.Errorf("%s: %w", name, err)
+			}
 		case "--local-config":
 			a.LocalConfig = value
 		case "--hostname":

@@ -48,3 +48,22 @@ func FuzzParseNetRequests(f *testing.F) {
 		}
 	})
 }
+
+func TestDNSMode(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]stage1.DNSMode{
+		"":                          {Resolv: "default", Hosts: "default"},
+		"resolv=host,hosts=stage0":  {Resolv: "host", Hosts: "stage0"},
+		"resolv=none,hosts=default": {Resolv: "none", Hosts: "default"},
+	} {
+		got, err := stage1.ParseDNSMode(text)
+		if err != nil || got != want || got.String() != text {
+			t.Errorf("%q: got %+v, %q (%v)", text, got, got, err)
+		}
+	}
+	for _, text := range []string{"resolv", "hosts=none", "other=host", "resolv=host,,"} {
+		if got, err := stage1.ParseDNSMode(text); err == nil {
+			t.Errorf("%q: got %+v", text, got)
+		}
+	}
+}

@@ -28,6 +28,9 @@ func commands() []command {
 		{"sleep", "[-ignore] [-status N] [-announce ADDRESS]", sleep},
 		{"listen", "ADDRESS", listen},
 		{"connect", "ADDRESS TEXT", connect},
+		{"serve", "ADDRESS", serve},
+		{"reach", "ADDRESS…", reach},
+		{"links", "", links},
 		{"tty", "", tty},
 		{"echo", "", echo},
 	}

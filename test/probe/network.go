@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"os"
+	"strings"
 	"time"
 )
 
@@ -61,4 +63,81 @@ func dial(address string) (conn net.Conn, err error) {
 		time.Sleep(50 * time.Millisecond)
 	}
 	return nil, err
+}
+
+// serve answers every connection with the address that it came from, until it
+// is killed.
+func serve(args []string) error {
+	if len(args) != 1 {
+		return errors.New("an address is needed")
+	}
+	listener, err := net.Listen("tcp", args[0])
+	if err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	for {
+		conn, err := listener.Accept()
+		if err != nil {
+			return err
+		}
+		go func() {
+			defer conn.Close()
+			host, _, _ := net.SplitHostPort(conn.RemoteAddr().String())
+			fmt.Fprintln(conn, host)
+		}()
+	}
+}
+
+// reach connects once to each address and prints what it is told there, or why
+// there was no answer.
+func reach(args []string) error {
+	for _, address := range args {
+		fmt.Println(address, ask(address))
+	}
+	return nil
+}
+
+func ask(address string) string {
+	const limit = 10 * time.Second
+	conn, err := net.DialTimeout("tcp", address, limit)
+	if err != nil {
+		return err.Error()
+	}
+	defer conn.Close()
+	if err := conn.SetDeadline(time.Now().Add(limit)); err != nil {
+		return err.Error()
+	}
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil {
+		return err.Error()
+	}
+	return "sees " + line[:len(line)-1]
+}
+
+// links prints each interface with its MTU and addresses, and the files that
+// names are looked up in.
+func links([]string) error {
+	all, err := net.Interfaces()
+	if err != nil {
+		return err
+	}
+	for _, i := range all {
+		addresses, err := i.Addrs()
+		if err != nil {
+			return err
+		}
+		fmt.Println(i.Name, i.MTU, addresses)
+	}
+	for _, file := range []string{"/etc/resolv.conf", "/etc/hosts", "/proc/sys/net/core/somaxconn"} {
+		b, err := os.ReadFile(file)
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		for line := range strings.Lines(string(b)) {
+			fmt.Printf("%s: %s\n", file, strings.TrimSuffix(line, "\n"))
+		}
+	}
+	return nil
 }

@@ -38,6 +38,8 @@ type Options struct {
 	// Inherited variables are set where nothing else sets them, FileVariables
 	// and then Variables override what images and the apps' flags set.
 	Inherited, FileVariables, Variables []appargs.Pair
+	// Ports of the host lead to the pod's.
+	Ports []ExposedPort
 }
 
 // Build returns the manifest of a pod with the given apps. It is valid.
@@ -57,6 +59,9 @@ func Build(apps []App, o Options) (*appc.PodManifest, error) {
 				"give one of them another name with --name=NAME after its image")
 		}
 		manifest.Apps = append(manifest.Apps, *runtime)
+	}
+	if err := expose(manifest, o.Ports); err != nil {
+		return nil, err
 	}
 	text, err := json.Marshal(manifest)
 	if err != nil {

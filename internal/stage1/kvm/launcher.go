@@ -121,6 +121,10 @@ func (q *qemu) open(spec supervisor.Spec) (files []*os.File, err error) {
 	}
 	keep(os.Open(filepath.Join(q.image.root, guestImage)))
 	keep(duplicate(spec.Lock))
+	if spec.Network != nil && err == nil {
+		taps, tapErr := spec.Network.Taps()
+		files, err = append(files, taps...), tapErr
+	}
 	if err != nil {
 		return files, fmt.Errorf("open the machine's files: %w", err)
 	}

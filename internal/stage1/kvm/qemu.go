@@ -18,6 +18,7 @@ const (
 	fdConsole // the first serial line
 	fdRoot    // the guest's root disk
 	fdLock    // the pod's lock, only to be held
+	fdTaps    // the first of the taps
 )
 
 // Names of QEMU's objects that are used again over QMP.
@@ -52,12 +53,56 @@ func (m machine) arguments() []string {
 	}
 	args = append(args, m.boardArguments()...)
 	args = append(args, m.accelArguments()...)
-	return append(args, m.deviceArguments()...)
+	args = append(args, m.deviceArguments()...)
+	return append(args, m.networkArguments()...)
+}
+
+// networkArguments join a card to each tap. The card has the address of what is
+// on the tap's other side: on a macvlan nothing else would get through.
+func (m machine) networkArguments() []string {
+	if m.spec.Network == nil {
+		return nil
+	}
+	device := "virtio-net-device"
+	if m.large() {
+		device = "virtio-net-pci,romfile=" // nothing is booted from there
+	}
+	var args []string
+	for n, i := range m.spec.Network.Interfaces {
+		args = append(args,
+			"-netdev", fmt.Sprintf("tap,id=net%d,fd=%d", n, fdTaps+n),
+			"-device", fmt.Sprintf("%s,netdev=net%d,mac=%s", device, n, i.MAC))
+	}
+	return args
+}
+
+// maxSlots is how many virtio devices the small board has room for, and slots
+// how many each machine uses besides its networks, with one for a share.
+const (
+	maxSlots = 8
+	slots    = 6
+)
+
+// large says that the machine needs more devices than the small board has room
+// for. The other one has PCI, and takes longer to boot.
+func (m machine) large() bool {
+	return m.spec.Network != nil && slots+len(m.spec.Network.Interfaces) > maxSlots
+}
+
+// bus ends the names of virtio devices.
+func (m machine) bus() string {
+	if m.large() {
+		return "pci"
+	}
+	return "device"
 }
 
 // boardArguments choose the machine. The small board has no PCI, no ACPI and
 // boots an uncompressed kernel directly.
 func (m machine) boardArguments() []string {
+	if m.large() {
+		return []string{"-M", "q35,usb=off,vmport=off"}
+	}
 	return []string{
 		"-M", "microvm,acpi=off,rtc=on,pic=on,pit=on,isa-serial=on,x-option-roms=off",
 		// virtiofsd speaks only the current form of virtio, so everything does.
@@ -75,26 +120,26 @@ func (m machine) accelArguments() []string {
 }
 
 func (m machine) deviceArguments() []string {
-	fd := strconv.Itoa
+	fd, bus := strconv.Itoa, m.bus()
 	return []string{
 		"-chardev", "socket,id=qmp,fd=" + fd(fdQMP), "-mon", "chardev=qmp,mode=control",
 		"-chardev", "socket,id=console,fd=" + fd(fdConsole), "-serial", "chardev:console",
 		"-add-fd", fmt.Sprintf("fd=%d,set=%d,opaque=root", fdRoot, rootFDSet),
 		"-blockdev", fmt.Sprintf("driver=raw,node-name=root,read-only=on,"+
 			"file.driver=file,file.locking=off,file.filename=/dev/fdset/%d", rootFDSet),
-		"-device", "virtio-blk-device,drive=root",
-		"-device", "virtio-scsi-device,id=" + scsiController,
+		"-device", "virtio-blk-" + bus + ",drive=root",
+		"-device", "virtio-scsi-" + bus + ",id=" + scsiController,
 		// Each port that there could be costs the guest time and memory; the
 		// first is always a console's.
-		"-device", "virtio-serial-device,max_ports=3",
+		"-device", "virtio-serial-" + bus + ",max_ports=3",
 		// With ids QEMU tells when the guest opens and closes a port.
 		"-chardev", "socket,id=control,fd=" + fd(fdControl),
 		"-device", "virtserialport,id=control,chardev=control,name=rkt.control",
 		"-chardev", "socket,id=data,fd=" + fd(fdData),
 		"-device", "virtserialport,id=data,chardev=data,name=rkt.data",
-		"-object", "rng-builtin,id=rng", "-device", "virtio-rng-device,rng=rng",
+		"-object", "rng-builtin,id=rng", "-device", "virtio-rng-" + bus + ",rng=rng",
 		// Pages that the guest frees go back to the host.
-		"-device", "virtio-balloon-device,free-page-reporting=on,deflate-on-oom=on",
+		"-device", "virtio-balloon-" + bus + ",free-page-reporting=on,deflate-on-oom=on",
 	}
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 
 	"rkt/internal/guest/client"
+	"rkt/internal/network"
 	"rkt/internal/stage1"
 )
 
@@ -47,6 +48,8 @@ type Spec struct {
 	MemoryBytes int64    // of the guest
 	ID          int      // uid and gid that belong to this pod alone
 	Lock        *os.File // the pod's lock, to be inherited by every process
+	// Network is what the machine is to be joined to, nil for nothing.
+	Network *network.Network
 	// Console gets the machine's boot messages, nil if nobody wants them.
 	Console io.Writer
 }

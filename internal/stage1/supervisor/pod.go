@@ -14,6 +14,7 @@ import (
 	"rkt/internal/appc"
 	"rkt/internal/fault"
 	"rkt/internal/linux"
+	"rkt/internal/network"
 	"rkt/internal/stage1"
 	"rkt/internal/stage1/applog"
 )
@@ -32,6 +33,7 @@ type pod struct {
 	disks []stage1.AppDisk // one for each app
 	id    int              // the machine's uid and gid
 	lock  *os.File
+	ports []network.PortMapping // of the host
 }
 
 // loadPod reads the pod in the working directory.
@@ -58,6 +60,9 @@ func loadPod(uuid string) (*pod, error) {
 			return nil, fmt.Errorf("app %q: %w", p.apps[i].Name, err)
 		}
 		p.disks = append(p.disks, disk)
+	}
+	if p.ports, err = forwardedPorts(manifest); err != nil {
+		return nil, err
 	}
 	p.id, err = loadID()
 	return p, err

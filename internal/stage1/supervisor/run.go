@@ -16,6 +16,7 @@ import (
 	"rkt/internal/fault"
 	"rkt/internal/guest/client"
 	"rkt/internal/linux"
+	"rkt/internal/network"
 	"rkt/internal/stage1"
 	"rkt/internal/stage1/supervisor/control"
 )
@@ -51,6 +52,11 @@ type run struct {
 	stdio   *stdio
 	machine Machine
 	session *client.Machine
+	network *network.Network // nil if the pod has none
+	// ownKernel says that the pod's networks are to be set up inside, too.
+	ownKernel bool
+	// unprivileged says that this program has given up what it no longer needs.
+	unprivileged bool
 
 	firstFailure int // exit status of the first app that ended non-zero
 	recorded     map[string]bool
@@ -81,6 +87,7 @@ func Run(ctx context.Context, launcher Launcher, args stage1.RunArgs) (int, erro
 	r.stdio = newStdio(args.Interactive, r.stops, logs)
 	defer r.stdio.close()
 
+	defer r.disconnect(ctx)
 	if err := r.launch(ctx, launcher); err != nil {
 		return statusOwnError, err
 	}
@@ -120,7 +127,13 @@ func (r *run) launch(ctx context.Context, launcher Launcher) error {
 	if err := joinCgroup(ctx, r.pod.uuid, launcher.Memory(guestMemory)); err != nil {
 		return fmt.Errorf("control group: %w", err)
 	}
+	r.ownKernel = launcher.Isolation() != "container"
+	var err error
+	if r.network, err = r.connect(ctx, r.ownKernel); err != nil {
+		return err
+	}
 	spec := Spec{
+		Network:     r.network,
 		CPUs:        cpus(r.pod.apps, runtime.NumCPU()),
 		MemoryBytes: guestMemory,
 		ID:          r.pod.id,
@@ -172,6 +185,7 @@ func (r *run) boot(ctx context.Context) error {
 	if err := linux.DropCapabilities(unix.CAP_KILL); err != nil {
 		return fmt.Errorf("drop capabilities: %w", err)
 	}
+	r.unprivileged = true
 	return markReady()
 }
 
@@ -188,6 +202,12 @@ func (r *run) startApps(ctx context.Context) error {
 		MachineID: strings.ReplaceAll(r.pod.uuid, "-", ""),
 		Scratch:   disks.Scratch,
 		Debug:     r.args.Debug,
+	}
+	if config.Names, err = r.names(); err != nil {
+		return fmt.Errorf("files of names: %w", err)
+	}
+	if r.network != nil && r.ownKernel {
+		config.Links, config.Sysctls = guestLinks(r.network)
 	}
 	if err := r.session.Configure(ctx, config); err != nil {
 		return fmt.Errorf("configure the guest: %w", err)

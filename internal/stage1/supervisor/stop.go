@@ -3,12 +3,14 @@ package supervisor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"os/signal"
 
 	"golang.org/x/sys/unix"
 
 	"rkt/internal/fault"
+	"rkt/internal/network"
 	"rkt/internal/stage1/supervisor/control"
 )
 
@@ -59,6 +61,29 @@ func (s *stops) request() { raise(s.requests) }
 
 // key asks for the pod's end from the keyboard; asking again hurries it.
 func (s *stops) key() { s.byHand <- struct{}{} }
+
+// cancel returns a context that ends when the pod is asked to end, and what
+// tells whether that has happened. It must be called when the context's work is
+// done; the request is not forgotten.
+func (s *stops) cancel(ctx context.Context) (limited context.Context, stopped func() bool) {
+	limited, cancel := context.WithCancel(ctx)
+	finished, asked := make(chan struct{}), make(chan bool)
+	go func() {
+		select {
+		case <-s.requests:
+			cancel()
+			s.request()
+			asked <- true
+		case <-finished:
+			asked <- false
+		}
+	}()
+	return limited, func() bool {
+		close(finished)
+		defer cancel()
+		return <-asked
+	}
+}
 
 func (s *stops) close() {
 	signal.Stop(s.signals)
@@ -111,6 +136,14 @@ func CollectGarbage(ctx context.Context, uuid string) error {
 	fault.Point("gc.kill.before")
 	if err := group.Kill(ctx); err != nil {
 		return err
+	}
+	// Only when nothing of the pod's runs any more.
+	lock, err := lockFile()
+	if err != nil {
+		return err
+	}
+	if err := network.Teardown(ctx, uuid, lock); err != nil {
+		return fmt.Errorf("take the pod off its networks: %w", err)
 	}
 	fault.Point("gc.cgroup.before")
 	err = group.Remove()

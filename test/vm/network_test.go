@@ -1,0 +1,287 @@
+package vm
+
+import (
+	"bufio"
+	"net"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"rkt/internal/linux"
+	"rkt/internal/network/networktest"
+)
+
+// needNetwork returns a host whose pods can be on networks, and what must be
+// the same afterwards. Tests that share the host's network are not parallel.
+func needNetwork(t *testing.T) (h *host, before string) {
+	t.Helper()
+	if networktest.Dir() == "" {
+		t.Fatal("must run as root")
+	}
+	for _, program := range []string{"ip", "iptables-save"} {
+		if _, err := exec.LookPath(program); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h = newHost(t)
+	return h, h.networkState()
+}
+
+// networkState is all that pods may leave on a host: links, rules, leases. The
+// chains that portmap makes once for all pods are no pod's.
+func (h *host) networkState() string {
+	h.Helper()
+	var kept []string
+	leases, _ := filepath.Glob("/var/lib/cni/networks/*/[0-9a-f]*")
+	links, err := exec.Command("ip", "-o", "link").Output()
+	if err != nil {
+		h.Fatal(err)
+	}
+	rules, err := exec.Command("iptables-save").Output()
+	if err != nil {
+		h.Fatal(err)
+	}
+	for line := range strings.Lines(string(links) + string(rules)) {
+		if strings.HasPrefix(line, "#") || strings.Contains(line, "CNI-HOSTPORT-") {
+			continue
+		}
+		line, _, _ = strings.Cut(line, "[") // counters
+		kept = append(kept, strings.TrimSpace(line))
+	}
+	kept = append(kept, leases...)
+	slices.Sort(kept)
+	return strings.Join(slices.Compact(kept), "\n")
+}
+
+// expectNetworkState fails the test unless pods have left nothing.
+func (h *host) expectNetworkState(before string) {
+	h.Helper()
+	h.gc()
+	if now := h.networkState(); now != before {
+		h.Errorf("left on the host:\n%s\n--- before:\n%s", now, before)
+	}
+}
+
+// address returns the pod's on a network, as rkt status says it.
+func (p *pod) address(network string) string {
+	p.h.Helper()
+	text := p.h.status(p.uuid())["networks"]
+	for word := range strings.SplitSeq(text, ", ") {
+		if ip, ok := strings.CutPrefix(word, network+":ip4="); ok {
+			return ip
+		}
+	}
+	p.h.Fatalf("no address on %s: networks=%s", network, text)
+	return ""
+}
+
+// ask connects and returns what the probe at the other end sees, or an error's
+// text.
+func ask(address string) string {
+	conn, err := net.DialTimeout("tcp", address, 10*time.Second)
+	if err != nil {
+		return err.Error()
+	}
+	defer conn.Close()
+	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	line, err := bufio.NewReader(conn).ReadString('\n')
+	if err != nil {
+		return err.Error()
+	}
+	return strings.TrimSpace(line)
+}
+
+// fromOutside asks from another machine of the host's network.
+func fromOutside(t *testing.T, address string) (answer string) {
+	t.Helper()
+	err := linux.InNetNamespace(networktest.Outside(), func() error {
+		// One address, so that no other goroutine dials.
+		fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		f := os.NewFile(uintptr(fd), "outside")
+		defer f.Close()
+		to, err := net.ResolveTCPAddr("tcp4", address)
+		if err != nil {
+			return err
+		}
+		limit := syscall.Timeval{Sec: 3}
+		if err := syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_SNDTIMEO, &limit); err != nil {
+			return err
+		}
+		if err := syscall.Connect(fd, &syscall.SockaddrInet4{Port: to.Port, Addr: [4]byte(to.IP.To4())}); err != nil {
+			answer = err.Error()
+			return nil
+		}
+		b := make([]byte, 100)
+		n, err := syscall.Read(fd, b)
+		answer = strings.TrimSpace(string(b[:max(n, 0)]))
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return answer
+}
+
+// TestDefaultNetwork reaches a pod on all ways: at its own address, over a
+// published port from everywhere, its own included, and from another pod.
+func TestDefaultNetwork(t *testing.T) {
+	h, before := needNetwork(t)
+	server := h.start("--net=default", "--port=18080:80", probeID(t), "--", "serve", ":80")
+	server.out.await(t, "ready")
+	ip := server.address("default")
+	published := networktest.HostAddress + ":18080"
+	for _, test := range []struct{ name, got, want string }{
+		{"pod's address from the host", ask(ip + ":80"), "172.16.28.1"},
+		{"published port from the host", ask(published), networktest.HostAddress},
+		{"published port on loop-back", ask("127.0.0.1:18080"), "172.16.28.1"},
+		{"published port from outside", fromOutside(t, published), networktest.OutsideAddress},
+	} {
+		if test.got != test.want {
+			t.Errorf("%s: the pod sees %q, want %q", test.name, test.got, test.want)
+		}
+	}
+	client := h.start("--net=default", probeID(t), "--", "reach", ip+":80", published, "172.16.28.1:1", networktest.OutsideAddress+":1")
+	said := client.expect(0).Stdout
+	for _, want := range []string{
+		ip + ":80 sees " + client.address("default"),
+		published + " sees ",
+		"172.16.28.1:1 dial tcp 172.16.28.1:1: connect: connection refused",
+		networktest.OutsideAddress + ":1 dial tcp " + networktest.OutsideAddress + ":1: connect: connection refused",
+	} {
+		if !strings.Contains(said, want) {
+			t.Errorf("another pod does not say %q but\n%s", want, said)
+		}
+	}
+	server.signal(syscall.SIGTERM)
+	server.expect(128 + int(syscall.SIGTERM))
+	h.expectNetworkState(before)
+}
+
+// TestOwnPublishedPort: a pod that knows only its public address works, too.
+func TestOwnPublishedPort(t *testing.T) {
+	h, before := needNetwork(t)
+	p := h.start("--net=default", "--port=18081:80", probeID(t), "--name=server", "--", "serve", ":80", "---",
+		probeID(t), "--name=client", "--", "connect", networktest.HostAddress+":18081", "x")
+	p.out.await(t, "answer 172.16.28.1")
+	p.signal(syscall.SIGTERM)
+	p.wait()
+	h.expectNetworkState(before)
+}
+
+// TestRestrictedNetwork reaches the host and other pods, and nobody outside.
+func TestRestrictedNetwork(t *testing.T) {
+	h, before := needNetwork(t)
+	server := h.start("--net=default-restricted", "--port=18082:80", probeID(t), "--", "serve", ":80")
+	server.out.await(t, "ready")
+	if got := ask(server.address("default-restricted") + ":80"); got != "172.31.0.1" {
+		t.Errorf("the pod sees %q", got)
+	}
+	if got := fromOutside(t, networktest.HostAddress+":18082"); got == networktest.OutsideAddress {
+		t.Errorf("the pod is reached from outside")
+	}
+	client := h.start("--net=default-restricted", probeID(t), "--", "reach",
+		server.address("default-restricted")+":80", networktest.OutsideAddress+":1")
+	said := client.expect(0).Stdout
+	for _, want := range []string{":80 sees 172.31.0.", "connect: network is unreachable"} {
+		if !strings.Contains(said, want) {
+			t.Errorf("another pod does not say %q but\n%s", want, said)
+		}
+	}
+	server.signal(syscall.SIGTERM)
+	server.expect(128 + int(syscall.SIGTERM))
+	h.expectNetworkState(before)
+}
+
+// configureNetwork writes a file of net.d.
+func (h *host) configureNetwork(name, text string) {
+	h.Helper()
+	dir := filepath.Join(h.config(), "net.d")
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		h.Fatal(err)
+	}
+	if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o644); err != nil {
+		h.Fatal(err)
+	}
+}
+
+// TestFourNetworks puts a pod on networks of all kinds, more than the small
+// machine has room for, and finds inside what the plugins made.
+func TestFourNetworks(t *testing.T) {
+	h, before := needNetwork(t)
+	h.configureNetwork("10-bridge.conf", `{"name":"bridge","type":"bridge","bridge":"br-vm","isGateway":true,"ipMasq":true,
+		"ipam":{"type":"host-local","subnet":"10.81.0.0/24"},"dns":{"nameservers":["10.81.0.53"],"search":["example.com"]}}`)
+	h.configureNetwork("20-macvlan.conf", `{"name":"macvlan","type":"macvlan","master":"uplink",
+		"ipam":{"type":"static","addresses":[{"address":"10.9.9.20/24"}]}}`)
+	h.configureNetwork("30-dual.conflist", `{"name":"dual","cniVersion":"1.0.0","plugins":[
+		{"type":"bridge","bridge":"br-dual","isGateway":true,"ipam":{"type":"host-local",
+			"ranges":[[{"subnet":"10.82.0.0/24"}],[{"subnet":"fd00:82::/64"}]]}},
+		{"type":"tuning","mtu":1400,"sysctl":{"net.core.somaxconn":"500"}}]}`)
+	p := h.start("--net=bridge,macvlan,dual,default-restricted", "--hostname=four", probeID(t), "--name=links", "--", "links", "---",
+		probeID(t), "--name=server", "--", "serve", ":80")
+	p.out.await(t, "ready")
+	p.out.await(t, "somaxconn: ")
+	for _, address := range []string{"10.81.0.2:80", "[fd00:82::2]:80", p.address("default-restricted") + ":80"} {
+		if got := ask(address); net.ParseIP(got) == nil {
+			t.Errorf("%s: %s", address, got)
+		}
+	}
+	if got := fromOutside(t, "10.9.9.20:80"); got != networktest.OutsideAddress {
+		t.Errorf("on macvlan the pod sees %q", got)
+	}
+	said := p.out.String()
+	for _, want := range []string{
+		"eth0 1500 [10.81.0.2/24 ", "eth1 1500 [10.9.9.20/24 ", "eth2 1400 [10.82.0.2/24 fd00:82::2/64 ", "eth3 1500 [172.31.0.",
+		"/etc/resolv.conf: nameserver 10.81.0.53", "/etc/resolv.conf: search example.com",
+		"/etc/hosts: 127.0.0.1\tlocalhost four", "somaxconn: 500",
+	} {
+		if !strings.Contains(said, want) {
+			t.Errorf("inside there is no %q:\n%s", want, said)
+		}
+	}
+	p.signal(syscall.SIGTERM)
+	p.wait()
+	h.gc()
+	for _, bridge := range []string{"br-vm", "br-dual"} { // they stay for the next pod
+		if out, err := exec.Command("ip", "link", "del", bridge).CombinedOutput(); err != nil {
+			t.Errorf("%v: %s", err, out)
+		}
+	}
+	h.expectNetworkState(before)
+}
+
+// TestNetworkRefused starts nothing and leaves nothing.
+func TestNetworkRefused(t *testing.T) {
+	h, before := needNetwork(t)
+	h.configureNetwork("10-ip.conf", `{"name":"ip","type":"ipvlan","master":"uplink","ipam":{"type":"static"}}`)
+	taken, err := net.Listen("tcp", ":18083")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taken.Close()
+	for _, test := range []struct{ want, net, port string }{
+		{"networks not found: nowhere", "--net=nowhere", ""},
+		{"flavor kvm requires private network configuration (try --net)", "--net=host", ""},
+		{`network "ip": plugin "ipvlan" does not work with a virtual machine`, "--net=ip", ""},
+		{"port tcp-0.0.0.0:18083 is taken", "--net=default", "--port=18083:80"},
+		{`port name "http" could not be found in any apps`, "--net=default", "--port=http:80"},
+		{"failed to allocate all requested IPs: 172.16.29.9", "--net=default:IP=172.16.29.9", ""},
+	} {
+		args := []string{"run", test.net, probeID(t)}
+		if test.port != "" {
+			args = slices.Insert(args, 2, test.port)
+		}
+		r := h.rkt(args...)
+		if r.Status != 254 || !strings.Contains(r.Stderr, test.want) {
+			t.Errorf("%v: status %d, want 254 and %q in\n%s", args, r.Status, test.want, r.Stderr)
+		}
+		h.expectNetworkState(before)
+	}
+}
