@@ -4,33 +4,53 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"syscall"
 
 	"rkt/internal/guest/agent"
 	"rkt/internal/guest/approot"
+	"rkt/internal/guest/link"
 	"rkt/internal/guest/systemd"
 	"rkt/internal/linux"
 )
 
 func main() {
-	err := agent.Run(context.Background(), agent.Ports{}, agent.Options{
-		Systemd: systemd.PrivateSocket,
-		// systemd makes a unit of every mount it sees, which takes it longer than
-		// to start an app, but takes those below /run/host for somebody else's.
-		Dirs: approot.Dirs{
-			Images:  "/run/host/rkt/images",
-			Roots:   "/run/host/rkt/stage2",
-			Scratch: "/run/host/rkt/scratch",
-			State:   "/run/host/rkt/state",
-		},
-		End: linux.Restart,
-		Log: console{},
-	})
+	err := run(context.Background())
 	// The unit ends the machine if the agent ends.
 	fmt.Fprintln(console{}, "agent:", err)
 	os.Exit(1)
+}
+
+// What a container's host provides.
+const (
+	hostLink = "/run/host/rkt/link/agent" // the socket that it serves
+	hostWork = "/run/host/rkt/work"       // a directory to write to
+)
+
+func run(ctx context.Context) error {
+	options := agent.Options{Systemd: systemd.PrivateSocket, End: linux.Restart, Log: console{}}
+	if _, err := os.Stat(hostLink); errors.Is(err, fs.ErrNotExist) {
+		options.Dirs = below("/run/host/rkt")
+		return agent.Run(ctx, agent.Ports{}, options)
+	}
+	host, err := link.Dial(hostLink)
+	if err != nil {
+		return err
+	}
+	options.Dirs, options.Mounts = below(hostWork), host
+	// Whoever started a container would start it again after a restart.
+	options.End = linux.PowerOff
+	return agent.Run(ctx, host, options)
+}
+
+// below returns the directories for apps' roots. systemd makes a unit of every
+// mount it sees, which takes it longer than to start an app, but takes those
+// below /run/host for somebody else's.
+func below(dir string) approot.Dirs {
+	return approot.Dirs{Images: dir + "/images", Roots: dir + "/stage2", Scratch: dir + "/scratch", State: dir + "/state"}
 }
 
 // console writes to the machine's console. It is opened each time, which is

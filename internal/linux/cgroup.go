@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -16,17 +17,21 @@ import (
 )
 
 // Cgroup is one group of processes in every hierarchy that serves it: the
-// version 2 tree, and beside it version 1's memory hierarchy where the memory
-// controller is there. Each element is a directory.
+// version 2 tree, and beside it of version 1 the memory hierarchy, where the
+// memory controller is there, and systemd's own, which containers use. Each
+// element is a directory.
 type Cgroup []string
 
-// cgroupMounts returns the mount points of the version 2 tree and of version
-// 1's memory hierarchy, "" for what the host lacks.
+// hierarchies are the mount points of those that matter, "" for what the host
+// lacks.
+type hierarchies struct{ v2, v1Memory, v1Systemd string }
+
+// cgroupMounts returns this host's hierarchies.
 // Format: proc(5), /proc/PID/mounts.
-func cgroupMounts() (v2, v1Memory string, err error) {
+func cgroupMounts() (h hierarchies, err error) {
 	f, err := os.Open("/proc/self/mounts")
 	if err != nil {
-		return "", "", err
+		return h, err
 	}
 	defer f.Close()
 	for s := bufio.NewScanner(f); s.Scan(); {
@@ -34,25 +39,32 @@ func cgroupMounts() (v2, v1Memory string, err error) {
 		if len(fields) < 4 {
 			continue
 		}
+		options := strings.Split(fields[3], ",")
 		switch {
-		case fields[2] == "cgroup2" && v2 == "":
-			v2 = fields[1]
-		case fields[2] == "cgroup" && slices.Contains(strings.Split(fields[3], ","), "memory"):
-			v1Memory = fields[1]
+		case fields[2] == "cgroup2" && h.v2 == "":
+			h.v2 = fields[1]
+		case fields[2] == "cgroup" && slices.Contains(options, "memory"):
+			h.v1Memory = fields[1]
+		case fields[2] == "cgroup" && slices.Contains(options, systemdHierarchy):
+			h.v1Systemd = fields[1]
 		}
 	}
-	return v2, v1Memory, nil
+	return h, nil
 }
+
+// systemdHierarchy is the name of a version 1 hierarchy without a controller, in
+// which systemd keeps track of processes.
+const systemdHierarchy = "name=systemd"
 
 // PlanCgroup returns the group with the given path below the roots of this
 // host's hierarchies, without making it.
 func PlanCgroup(path string) (Cgroup, error) {
-	v2, v1Memory, err := cgroupMounts()
+	mounts, err := cgroupMounts()
 	if err != nil {
 		return nil, err
 	}
 	var c Cgroup
-	for _, mount := range []string{v2, v1Memory} {
+	for _, mount := range []string{mounts.v2, mounts.v1Memory, mounts.v1Systemd} {
 		if mount != "" {
 			c = append(c, filepath.Join(mount, path))
 		}
@@ -67,7 +79,7 @@ func PlanCgroup(path string) (Cgroup, error) {
 // hierarchy that has the program in another group is left out.
 // Format: cgroups(7), /proc/PID/cgroup.
 func OwnCgroup(name string) (Cgroup, error) {
-	v2, v1Memory, err := cgroupMounts()
+	mounts, err := cgroupMounts()
 	if err != nil {
 		return nil, err
 	}
@@ -82,10 +94,12 @@ func OwnCgroup(name string) (Cgroup, error) {
 			continue
 		}
 		switch {
-		case fields[0] == "0" && v2 != "":
-			c = append(c, filepath.Join(v2, fields[2]))
-		case v1Memory != "" && slices.Contains(strings.Split(fields[1], ","), "memory"):
-			c = append(c, filepath.Join(v1Memory, fields[2]))
+		case fields[0] == "0" && mounts.v2 != "":
+			c = append(c, filepath.Join(mounts.v2, fields[2]))
+		case mounts.v1Memory != "" && slices.Contains(strings.Split(fields[1], ","), "memory"):
+			c = append(c, filepath.Join(mounts.v1Memory, fields[2]))
+		case mounts.v1Systemd != "" && fields[1] == systemdHierarchy:
+			c = append(c, filepath.Join(mounts.v1Systemd, fields[2]))
 		}
 	}
 	if c == nil {
@@ -94,14 +108,17 @@ func OwnCgroup(name string) (Cgroup, error) {
 	return c, nil
 }
 
-// Create makes the group's directories and gives it a memory limit where the
-// host has the controller for it; limited tells whether it has.
+// Create makes the group's directories and gives it a memory limit, unless that
+// is 0, where the host has the controller for it; limited tells whether it has.
 func (c Cgroup) Create(memoryMax int64) (limited bool, err error) {
 	for _, dir := range c {
 		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return false, err
 		}
-		enableMemory(filepath.Dir(dir))
+		enableControllers(filepath.Dir(dir))
+		if memoryMax == 0 {
+			continue
+		}
 		for _, file := range []string{"memory.max", "memory.limit_in_bytes"} {
 			err := writeControl(filepath.Join(dir, file), strconv.FormatInt(memoryMax, 10))
 			if err != nil && !errors.Is(err, os.ErrNotExist) && !errors.Is(err, os.ErrPermission) {
@@ -113,14 +130,17 @@ func (c Cgroup) Create(memoryMax int64) (limited bool, err error) {
 	return limited, nil
 }
 
-// enableMemory asks a version 2 group and its parents to hand the memory
-// controller down. Where that is impossible Create finds no limit to set.
-func enableMemory(dir string) {
+// enableControllers asks a version 2 group and its parents to hand down the
+// controllers that pods use. Where that is impossible Create finds no limit to
+// set.
+func enableControllers(dir string) {
 	if _, err := os.Stat(filepath.Join(dir, "cgroup.subtree_control")); err != nil {
 		return
 	}
-	enableMemory(filepath.Dir(dir))
-	_ = writeControl(filepath.Join(dir, "cgroup.subtree_control"), "+memory")
+	enableControllers(filepath.Dir(dir))
+	for _, controller := range []string{"memory", "cpu", "pids", "io"} {
+		_ = writeControl(filepath.Join(dir, "cgroup.subtree_control"), "+"+controller)
+	}
 }
 
 // Join moves the calling program into the group.
@@ -133,24 +153,44 @@ func (c Cgroup) Join() error {
 	return nil
 }
 
-// Processes returns the ids of the group's processes, none if it is gone.
+// Processes returns the ids of the processes of the group and of those below
+// it, none if it is gone.
 func (c Cgroup) Processes() ([]int, error) {
 	var pids []int
-	for _, dir := range c {
+	for _, dir := range c.withChildren() {
 		b, err := os.ReadFile(filepath.Join(dir, "cgroup.procs"))
-		if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENODEV) {
+		// A threaded group can't be read, and what is in it is in the one above.
+		if errors.Is(err, os.ErrNotExist) || errors.Is(err, unix.ENODEV) || errors.Is(err, unix.EOPNOTSUPP) {
 			continue
 		}
 		if err != nil {
 			return nil, err
 		}
 		for _, field := range strings.Fields(string(b)) {
-			if pid, err := strconv.Atoi(field); err == nil && !slices.Contains(pids, pid) {
+			// 0 is a process of a PID namespace that this one can't see into.
+			if pid, err := strconv.Atoi(field); err == nil && pid > 0 && !slices.Contains(pids, pid) {
 				pids = append(pids, pid)
 			}
 		}
 	}
 	return pids, nil
+}
+
+// withChildren returns the group's directories and all below them, each before
+// its parent.
+func (c Cgroup) withChildren() []string {
+	var dirs []string
+	for _, dir := range c {
+		// What can't be read is gone.
+		_ = filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+			if err == nil && d.IsDir() {
+				dirs = append(dirs, path)
+			}
+			return nil
+		})
+	}
+	slices.Reverse(dirs)
+	return dirs
 }
 
 // Kill kills every process of the group and returns when they are gone, or
@@ -201,9 +241,10 @@ func killAndWait(ctx context.Context, pid int) error {
 	return nil
 }
 
-// Remove removes the empty group. One that is gone already is no error.
+// Remove removes the empty group and those below it. One that is gone already is
+// no error.
 func (c Cgroup) Remove() error {
-	for _, dir := range c {
+	for _, dir := range c.withChildren() {
 		if err := unix.Rmdir(dir); err != nil && !errors.Is(err, unix.ENOENT) {
 			return &os.PathError{Op: "rmdir", Path: dir, Err: err}
 		}
@@ -218,4 +259,24 @@ func writeControl(path, value string) error {
 	}
 	_, err = f.WriteString(value)
 	return errors.Join(err, f.Close())
+}
+
+// OwnCgroupDir returns the directory of this program's group in the version 2
+// tree, "" if the host has none.
+// Format: cgroups(7), /proc/PID/cgroup.
+func OwnCgroupDir() (string, error) {
+	mounts, err := cgroupMounts()
+	if err != nil || mounts.v2 == "" {
+		return "", err
+	}
+	b, err := os.ReadFile("/proc/self/cgroup")
+	if err != nil {
+		return "", err
+	}
+	for line := range strings.Lines(string(b)) {
+		if path, ok := strings.CutPrefix(strings.TrimSpace(line), "0::"); ok {
+			return filepath.Join(mounts.v2, path), nil
+		}
+	}
+	return "", nil
 }

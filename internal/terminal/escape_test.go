@@ -21,6 +21,8 @@ func TestEscapes(t *testing.T) {
 		{"literal", []string{"\x01\x01"}, "\x01", 0},
 		{"literal, then x", []string{"\x01\x01x"}, "\x01x", 0},
 		{"other key", []string{"\x01", "k"}, "\x01k", 0},
+		{"third bracket", []string{"\x1d\x1d", "\x1d"}, "\x1d\x1d\x1d", 1},
+		{"brackets with others between", []string{"\x1d\x1da\x1d\x1d"}, "\x1d\x1da\x1d\x1d", 0},
 		{"upper case is another key", []string{"\x01X"}, "\x01X", 0},
 	}
 	for _, test := range tests {

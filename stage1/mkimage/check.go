@@ -120,9 +120,12 @@ func checkNspawn(ctx context.Context, c checked) error {
 		{"guest", []string{"/usr/lib/systemd/systemd", "--version"}},
 	}
 	for _, p := range programs {
-		out, err := jailed(ctx, filepath.Join(c.root, p.root), p.args[0], p.args[1:]...).CombinedOutput()
-		if err != nil || !strings.HasPrefix(string(out), "systemd "+d.SystemdVersion) {
-			return fmt.Errorf("ask %s for its version: %w: %q", p.root, err, out)
+		out, err := jailed(ctx, filepath.Join(c.root, p.root), p.args[0], p.args[1:]...).Output()
+		if err != nil {
+			return fmt.Errorf("ask %s for its version: %w", p.root, err)
+		}
+		if !strings.HasPrefix(string(out), "systemd "+d.SystemdVersion) {
+			return fmt.Errorf("ask %s for its version: it says %q", p.root, out)
 		}
 	}
 	return checkLoads(ctx, filepath.Join(c.root, "guest"), c.arch.loader, "/usr/lib/systemd/systemd-shutdown")

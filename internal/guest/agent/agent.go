@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"sync"
 
 	"rkt/internal/guest/approot"
@@ -30,9 +31,22 @@ type Transport interface {
 type Options struct {
 	Systemd string       // systemd's private socket
 	Dirs    approot.Dirs // where apps' roots are made
-	End     func() error // ends the machine at once; returns only on failure
-	Log     io.Writer    // what happens, if the host asks for it
+	// Mounts are where mounts of a container's host come from. A machine with a
+	// kernel of its own has none.
+	Mounts Mounts
+	End    func() error // ends the machine at once; returns only on failure
+	Log    io.Writer    // what happens, if the host asks for it
 }
+
+// Mounts brings mounts that the host made, by their names.
+type Mounts interface {
+	// Take waits for a mount. It is attached nowhere.
+	Take(ctx context.Context, name string) (*os.File, error)
+}
+
+// container reports whether the kernel is the host's: then much that is set in a
+// machine is not the agent's to set.
+func (o Options) container() bool { return o.Mounts != nil }
 
 // Agent runs one machine's apps.
 type Agent struct {

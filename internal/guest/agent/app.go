@@ -169,7 +169,7 @@ func (a *Agent) running(name string) (*app, error) {
 
 // launch does what start is for. On an error nothing is left of the app.
 func (a *Agent) launch(ctx context.Context, app *app, req *guestproto.StartAppRequest) error {
-	image, err := filesystem(ctx, req.Disk)
+	image, err := a.source(ctx, req.Disk)
 	if err != nil {
 		return fmt.Errorf("%w: %w", errDisk, err)
 	}
@@ -193,7 +193,7 @@ func (a *Agent) launch(ctx context.Context, app *app, req *guestproto.StartAppRe
 
 // exec starts the app's program in its root.
 func (a *Agent) exec(ctx context.Context, app *app, root *approot.Root, req *guestproto.StartAppRequest) (*systemd.Service, error) {
-	u := unit{req: req, root: root.Path}
+	u := unit{req: req, root: root.Path, container: a.opts.container()}
 	if err := u.resolve(root.Root); err != nil {
 		return nil, err
 	}

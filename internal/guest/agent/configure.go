@@ -28,30 +28,16 @@ func (s *session) Configure(ctx context.Context, req *guestproto.ConfigureReques
 	if a.configured() {
 		return nil, status.Error(codes.FailedPrecondition, "the machine is configured already")
 	}
-	// Randomness first: what comes later may use it.
-	steps := []struct {
-		what string
-		do   func() error
-	}{
-		{"add entropy", func() error { return linux.AddEntropy(req.Entropy) }},
-		{"set clock", func() error { return setClock(req.TimeUnixNano) }},
-		{"set host name", func() error { return unix.Sethostname([]byte(req.Hostname)) }},
-		{"set machine-id", func() error { return setMachineID(req.MachineId, a.opts.Dirs.State) }},
-		{"bring up loopback", loopbackUp},
-		{"set up networks", func() error { return setLinks(req.Links) }},
-		{"set sysctls", func() error { return setSysctls(req.Sysctls) }},
-		{"close user namespaces", closeUserNamespaces},
-	}
-	for _, step := range steps {
+	for _, step := range a.identity(req) {
 		if err := step.do(); err != nil {
 			return nil, fmt.Errorf("%s: %w", step.what, err)
 		}
 	}
-	scratch, err := scratchFilesystem(ctx, req.Scratch)
+	scratch, err := a.scratch(ctx, req.Scratch)
 	if err != nil {
 		return nil, fmt.Errorf("scratch: %w", err)
 	}
-	builder, err := approot.New(a.opts.Dirs, scratch, appNames(req))
+	builder, err := approot.New(a.opts.Dirs, scratch, appNames(req), a.opts.container())
 	if err != nil {
 		return nil, fmt.Errorf("prepare for apps: %w", err)
 	}
@@ -77,6 +63,33 @@ func appNames(req *guestproto.ConfigureRequest) approot.Names {
 		names.Hosts = hosts(req.Hostname)
 	}
 	return names
+}
+
+// step is one thing that makes a machine a pod's.
+type step struct {
+	what string
+	do   func() error
+}
+
+// identity returns what is to be done before anything else. Time, randomness
+// and the limit of namespaces are the kernel's, so not a container's.
+func (a *Agent) identity(req *guestproto.ConfigureRequest) []step {
+	steps := []step{
+		{"set host name", func() error { return unix.Sethostname([]byte(req.Hostname)) }},
+		{"set machine-id", func() error { return setMachineID(req.MachineId, a.opts.Dirs.State) }},
+		{"bring up loopback", loopbackUp},
+		{"set up networks", func() error { return setLinks(req.Links) }},
+		{"set sysctls", func() error { return setSysctls(req.Sysctls) }},
+	}
+	if a.opts.container() {
+		return steps
+	}
+	// Randomness first: what comes later may use it.
+	return append([]step{
+		{"add entropy", func() error { return linux.AddEntropy(req.Entropy) }},
+		{"set clock", func() error { return setClock(req.TimeUnixNano) }},
+		{"close user namespaces", closeUserNamespaces},
+	}, steps...)
 }
 
 func hosts(hostname string) string {
@@ -129,12 +142,27 @@ func closeUserNamespaces() error {
 	return err
 }
 
-// scratchFilesystem is what takes apps' writes.
-func scratchFilesystem(ctx context.Context, d *guestproto.Disk) (linux.Filesystem, error) {
+// scratch is what takes apps' writes.
+func (a *Agent) scratch(ctx context.Context, d *guestproto.Disk) (approot.Source, error) {
 	if d == nil {
 		return linux.Filesystem{Type: "tmpfs", Source: "scratch", Options: []string{"mode=700"}}, nil
 	}
-	return filesystem(ctx, d)
+	return a.source(ctx, d)
+}
+
+// source waits for a disk and says how to mount it.
+func (a *Agent) source(ctx context.Context, d *guestproto.Disk) (approot.Source, error) {
+	if d.Filesystem != guestproto.HostMount {
+		return filesystem(ctx, d)
+	}
+	if !a.opts.container() {
+		return nil, errors.New("this machine gets no mounts from its host")
+	}
+	mount, err := a.opts.Mounts.Take(ctx, d.Device)
+	if err != nil {
+		return nil, err
+	}
+	return approot.HostMount{File: mount}, nil
 }
 
 // filesystem waits for a disk and says how to mount it.

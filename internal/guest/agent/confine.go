@@ -34,8 +34,19 @@ func (u *unit) confinement() ([]systemd.Property, error) {
 		// The kernel takes a filter only from those who can gain nothing by it.
 		noNewPrivileges = noNewPrivileges || u.uid != 0
 		properties = append(properties, filter(has)...)
+		if u.container {
+			properties = append(properties, closedUserNamespaces())
+		}
 	}
 	return append(properties, systemd.Property{Name: "NoNewPrivileges", Value: noNewPrivileges}), nil
+}
+
+// closedUserNamespaces does for one app by a filter what a machine's own kernel
+// is told once for all.
+func closedUserNamespaces() systemd.Property {
+	const others = uint64(unix.CLONE_NEWCGROUP | unix.CLONE_NEWIPC | unix.CLONE_NEWNET | unix.CLONE_NEWNS |
+		unix.CLONE_NEWPID | unix.CLONE_NEWUTS)
+	return systemd.Property{Name: "RestrictNamespaces", Value: others}
 }
 
 // capabilityMask returns the set that names like CAP_CHOWN stand for.

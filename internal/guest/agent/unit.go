@@ -24,6 +24,8 @@ import (
 type unit struct {
 	req  *guestproto.StartAppRequest
 	root string // path of the app's root
+	// container says that the kernel is the host's.
+	container bool
 
 	binary   string
 	uid, gid uint32

@@ -25,6 +25,9 @@ type Builder struct {
 	own    linux.MountNamespace
 	hidden hidden
 	names  names
+	// container says that the kernel is the host's: its file systems are taken
+	// as the container has them, closed as they are.
+	container bool
 }
 
 // Dirs is where a Builder works. All but Roots are filled in the Builder's own
@@ -36,9 +39,22 @@ type Dirs struct {
 	State   string // for small files of its own
 }
 
+// Source is something to mount.
+type Source interface {
+	// Mount makes a mount that is attached nowhere.
+	Mount() (*os.File, error)
+}
+
+// HostMount is a mount that the host of a container made.
+type HostMount struct{ File *os.File }
+
+// Mount returns the mount, once.
+func (m HostMount) Mount() (*os.File, error) { return m.File, nil }
+
 // New returns a Builder whose roots are written to scratch, which must be a
-// file system that overlayfs takes.
-func New(d Dirs, scratch linux.Filesystem, n Names) (*Builder, error) {
+// file system that overlayfs takes. In a container the kernel is not the
+// builder's own.
+func New(d Dirs, scratch Source, n Names, container bool) (*Builder, error) {
 	if err := os.MkdirAll(d.State, 0o700); err != nil {
 		return nil, err
 	}
@@ -51,7 +67,7 @@ func New(d Dirs, scratch linux.Filesystem, n Names) (*Builder, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Builder{dirs: d, own: own}
+	b := &Builder{dirs: d, own: own, container: container}
 	err = own.Do(func() error { return b.prepare(n, scratch) })
 	if err != nil {
 		own.Close()
@@ -61,9 +77,9 @@ func New(d Dirs, scratch linux.Filesystem, n Names) (*Builder, error) {
 }
 
 // prepare makes what all roots share, in the Builder's namespace.
-func (b *Builder) prepare(n Names, scratch linux.Filesystem) (err error) {
-	scratch.Attrs |= linux.NoDev
-	if err := mountAt(scratch, b.dirs.Scratch, nil); err != nil {
+func (b *Builder) prepare(n Names, scratch Source) (err error) {
+	noDevices := func(mount *os.File) error { return linux.Restrict(mount, linux.NoDev) }
+	if err := mountAt(scratch, b.dirs.Scratch, noDevices); err != nil {
 		return err
 	}
 	if b.names, err = n.write(b.dirs.State); err != nil {
@@ -79,6 +95,10 @@ func (b *Builder) Close() error {
 	defer b.own.Close()
 	return b.own.Do(func() error {
 		err := errors.Join(b.names.close(), b.hidden.close())
+		if b.container {
+			// The file system is the host's, and others use it.
+			return errors.Join(err, linux.Unmount(b.dirs.Scratch))
+		}
 		if busy := linux.MakeReadOnly(b.dirs.Scratch); busy != nil {
 			return errors.Join(err, busy, syncAt(b.dirs.Scratch))
 		}
@@ -96,7 +116,7 @@ func syncAt(path string) error {
 
 // mountAt mounts a file system at a path of ours, after doing something to it
 // if then is not nil.
-func mountAt(f linux.Filesystem, path string, then func(*os.File) error) error {
+func mountAt(f Source, path string, then func(*os.File) error) error {
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return err
 	}
@@ -121,9 +141,9 @@ func mountAt(f linux.Filesystem, path string, then func(*os.File) error) error {
 
 // Spec is what makes one app's root differ from another's.
 type Spec struct {
-	Name         string           // a single path element
-	Image        linux.Filesystem // the image, to be mounted read-only
-	ReadOnly     bool             // the app may not write to its image
+	Name         string // a single path element
+	Image        Source // the image, to be mounted read-only
+	ReadOnly     bool   // the app may not write to its image
 	ProtectPaths bool
 }
 
@@ -173,8 +193,8 @@ func (b *Builder) Build(s Spec) (*Root, error) {
 func (b *Builder) assemble(s Spec) (_ *os.File, err error) {
 	image := filepath.Join(b.dirs.Images, s.Name)
 	root := filepath.Join(b.dirs.Images, s.Name+".root")
-	s.Image.Attrs |= linux.ReadOnly | linux.NoDev
-	if err := mountAt(s.Image, image, nil); err != nil {
+	closed := func(mount *os.File) error { return linux.Restrict(mount, linux.ReadOnly|linux.NoDev) }
+	if err := mountAt(s.Image, image, closed); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrImage, err)
 	}
 	defer func() { err = errors.Join(err, linux.Unmount(image)) }()
@@ -199,14 +219,15 @@ func (b *Builder) assemble(s Spec) (_ *os.File, err error) {
 
 // furnish mounts everything in a root that is not the app's own.
 func (b *Builder) furnish(r furnished, s Spec) error {
-	steps := []func() error{
-		r.mountProc,
-		func() error { return r.mountSys(s.ProtectPaths) },
-		r.mountDev,
+	kernel := []func() error{r.mountProc, func() error { return r.mountSys(s.ProtectPaths) }, r.mountDev}
+	if b.container {
+		kernel = []func() error{r.copyProc, r.copySys, r.copyDev}
+	}
+	steps := append(kernel,
 		r.mountRun,
 		r.ensureTmp,
 		func() error { return r.placeNames(b.names) },
-	}
+	)
 	if s.ProtectPaths {
 		steps = append(steps, func() error { return r.protect(b.hidden) })
 	}

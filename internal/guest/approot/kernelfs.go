@@ -77,9 +77,7 @@ const ttyGroup = "5"
 // mountDev makes a /dev with what every program may use and nothing else:
 // no disk, no port.
 func (r furnished) mountDev() error {
-	mount, err := linux.Filesystem{
-		Type: "tmpfs", Source: "tmpfs", Options: []string{"mode=755"}, Attrs: linux.NoSUID | linux.NoExec,
-	}.Mount()
+	mount, err := devTmpfs(0).Mount()
 	if err != nil {
 		return err
 	}
@@ -91,7 +89,19 @@ func (r furnished) mountDev() error {
 	if err := r.attach(mount, "/dev"); err != nil {
 		return err
 	}
-	below := furnished{dev}
+	return furnished{dev}.mountBelowDev()
+}
+
+// devTmpfs holds a /dev.
+func devTmpfs(attrs int) linux.Filesystem {
+	return linux.Filesystem{
+		Type: "tmpfs", Source: "tmpfs", Options: []string{"mode=755"}, Attrs: attrs | linux.NoSUID | linux.NoExec,
+	}
+}
+
+// mountBelowDev mounts what belongs into a /dev, of which this is the root.
+func (r furnished) mountBelowDev() error {
+	below := r
 	pts := linux.Filesystem{
 		Type: "devpts", Source: "devpts", Attrs: linux.NoSUID | linux.NoExec,
 		Options: []string{"newinstance", "ptmxmode=666", "mode=620", "gid=" + ttyGroup},
@@ -113,11 +123,23 @@ func (r furnished) mountDev() error {
 // fillDev puts devices and links into an empty /dev. The numbers are Linux's
 // own, Documentation/admin-guide/devices.txt.
 func fillDev(dev linux.Root) error {
+	for _, n := range nodes() {
+		if err := dev.MakeDevice(n.name, n.major, n.minor, 0o666); err != nil {
+			return err
+		}
+	}
+	return linkDev(dev)
+}
+
+// node is a device that every program may use.
+type node struct {
+	name         string
+	major, minor uint32
+}
+
+func nodes() []node {
 	const memory, tty = 1, 5
-	nodes := []struct {
-		name         string
-		major, minor uint32
-	}{
+	return []node{
 		{"null", memory, 3},
 		{"zero", memory, 5},
 		{"full", memory, 7},
@@ -125,11 +147,10 @@ func fillDev(dev linux.Root) error {
 		{"urandom", memory, 9},
 		{"tty", tty, 0},
 	}
-	for _, n := range nodes {
-		if err := dev.MakeDevice(n.name, n.major, n.minor, 0o666); err != nil {
-			return err
-		}
-	}
+}
+
+// linkDev puts the usual links into a /dev.
+func linkDev(dev linux.Root) error {
 	links := []struct{ name, target string }{
 		{"ptmx", "pts/ptmx"},
 		{"fd", "/proc/self/fd"},

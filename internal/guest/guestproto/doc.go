@@ -12,6 +12,11 @@ package guestproto
 // versions refuse each other; both come out of the same stage1 image.
 const Version = 1
 
+// HostMount is the file system of a Disk that is no disk but a mount which the
+// host of a container has made and passes on under the name in Disk.device. See
+// package link.
+const HostMount = "host-mount"
+
 // Limits that both sides enforce.
 const (
 	// MaxMessage is the most bytes one control message may have.

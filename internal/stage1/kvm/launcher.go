@@ -12,6 +12,7 @@ import (
 
 	"rkt/internal/linux"
 	"rkt/internal/stage1/supervisor"
+	"rkt/internal/stage1/words"
 )
 
 const (
@@ -66,7 +67,7 @@ func (l *Launcher) Launch(_ context.Context, spec supervisor.Spec) (supervisor.M
 	if err != nil {
 		return nil, err
 	}
-	q := &qemu{image: l.image, done: make(chan struct{}), words: &tail{}}
+	q := &qemu{image: l.image, done: make(chan struct{}), words: &words.Tail{}}
 	files, err := q.open(spec)
 	defer closeAll(files)
 	if err != nil {

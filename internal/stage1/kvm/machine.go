@@ -14,6 +14,7 @@ import (
 	"rkt/internal/stage1"
 	"rkt/internal/stage1/kvm/qmp"
 	"rkt/internal/stage1/supervisor"
+	"rkt/internal/stage1/words"
 )
 
 // scratchFile is the pod's writable disk, in the pod's directory.
@@ -27,7 +28,7 @@ type qemu struct {
 
 	control, data, qmpConn *net.UnixConn
 
-	words   *tail
+	words   *words.Tail
 	readers sync.WaitGroup
 	done    chan struct{}
 }
@@ -52,7 +53,7 @@ func (q *qemu) Done() <-chan struct{} { return q.done }
 func (q *qemu) Kill() { _ = q.process.Kill() }
 
 // LastWords returns the last line of QEMU's messages or the guest's console.
-func (q *qemu) LastWords() string { return q.words.line("") }
+func (q *qemu) LastWords() string { return q.words.Last("") }
 
 // Attach hot-adds the disks as LUNs of the machine's SCSI controller: the
 // apps' in their order from 0, then the scratch disk.

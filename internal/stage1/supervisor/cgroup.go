@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -53,7 +54,7 @@ func joinScope(ctx context.Context, uuid string, memoryMax int64) error {
 		systemd.PropSlice("machine.slice"),
 		systemd.PropPids(uint32(os.Getpid())),
 		{Name: "Delegate", Value: dbus.MakeVariant(true)},
-		{Name: "MemoryMax", Value: dbus.MakeVariant(uint64(memoryMax))},
+		{Name: "MemoryMax", Value: dbus.MakeVariant(scopeMemory(memoryMax))},
 		{Name: "CollectMode", Value: dbus.MakeVariant("inactive-or-failed")},
 	}
 	name := scopeName(uuid)
@@ -74,6 +75,14 @@ func joinScope(ctx context.Context, uuid string, memoryMax int64) error {
 		return err
 	}
 	return recordCgroup(group)
+}
+
+// scopeMemory is a limit as systemd takes it: 0 of ours is none.
+func scopeMemory(memoryMax int64) uint64 {
+	if memoryMax == 0 {
+		return math.MaxUint64
+	}
+	return uint64(memoryMax)
 }
 
 func recordCgroup(group linux.Cgroup) error {

@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 
+	"rkt/internal/appc"
 	"rkt/internal/guest/client"
 	"rkt/internal/network"
 	"rkt/internal/stage1"
@@ -17,7 +18,8 @@ type Launcher interface {
 	Isolation() string
 	// Notice is one line that the user should know about this host, or "".
 	Notice() string
-	// Memory returns what a machine whose guest has guestBytes may need in all.
+	// Memory returns what a machine whose guest has guestBytes may need in all, 0
+	// if it is not to be limited.
 	Memory(guestBytes int64) int64
 	// Launch starts the machine's processes. They hold the pod's lock and are
 	// killed when this program ends, however it ends.
@@ -44,6 +46,9 @@ type Machine interface {
 
 // Spec is what a machine is made of.
 type Spec struct {
+	UUID        string // the pod's
+	Apps        []appc.RuntimeApp
+	Run         stage1.RunArgs
 	CPUs        int
 	MemoryBytes int64    // of the guest
 	ID          int      // uid and gid that belong to this pod alone

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"runtime"
 	"strings"
 	"time"
 
+	"github.com/containerd/log"
 	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
@@ -65,6 +67,9 @@ type run struct {
 // Run runs the pod in the working directory and returns the exit status that
 // rkt ends with: the apps' as docs/exit-status.md says, 254 with an error.
 func Run(ctx context.Context, launcher Launcher, args stage1.RunArgs) (int, error) {
+	// What the library for calls remarks on what machines send is no output of
+	// rkt's: what matters comes as an error.
+	log.L.Logger.SetOutput(io.Discard)
 	p, err := loadPod(args.UUID)
 	if err != nil {
 		return statusOwnError, err
@@ -134,6 +139,9 @@ func (r *run) launch(ctx context.Context, launcher Launcher) error {
 	}
 	spec := Spec{
 		Network:     r.network,
+		UUID:        r.pod.uuid,
+		Apps:        r.pod.apps,
+		Run:         r.args,
 		CPUs:        cpus(r.pod.apps, runtime.NumCPU()),
 		MemoryBytes: guestMemory,
 		ID:          r.pod.id,

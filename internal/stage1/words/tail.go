@@ -1,4 +1,6 @@
-package kvm
+// Package words keeps what a machine or its launcher says, to quote it when it
+// ends unexpectedly.
+package words
 
 import (
 	"bytes"
@@ -10,14 +12,14 @@ import (
 // maxTail is how much is kept of what a machine says, in bytes.
 const maxTail = 16 << 10
 
-// tail keeps the end of what is written to it.
-type tail struct {
+// Tail keeps the end of what is written to it.
+type Tail struct {
 	mu   sync.Mutex
 	kept []byte
 }
 
 // Write never fails.
-func (t *tail) Write(b []byte) (int, error) {
+func (t *Tail) Write(b []byte) (int, error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.kept = append(t.kept, b...)
@@ -27,10 +29,10 @@ func (t *tail) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// line returns the line that says most about the end: the kernel's panic, else
+// Last returns the line that says most about the end: the kernel's panic, else
 // the last one that isn't empty, else fallback. A guest wrote it, so what
 // can't be printed is taken out.
-func (t *tail) line(fallback string) string {
+func (t *Tail) Last(fallback string) string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	best := fallback

@@ -1,0 +1,171 @@
+package nspawn
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"golang.org/x/sys/unix"
+
+	"rkt/internal/fault"
+	"rkt/internal/linux"
+	"rkt/internal/stage1"
+	"rkt/internal/stage1/supervisor"
+)
+
+// InitName is the name under which this program prepares a container and
+// becomes systemd-nspawn.
+const InitName = "container-init"
+
+// insideEnv holds an inside as JSON.
+const insideEnv = "RKT_CONTAINER"
+
+// Where things are in the mount namespace of systemd-nspawn. /run is its own: it
+// leaves locks and directories there.
+const (
+	workDir     = "/run/pod"
+	networkFile = "network" // in workDir
+	// In the container, whose agent knows them.
+	insideLink = "/run/host/rkt/link"
+	insideWork = "/run/host/rkt/work"
+)
+
+// inside is what the process that becomes systemd-nspawn has to know.
+type inside struct {
+	Tools string `json:"tools"` // directories, as the host sees them
+	Guest string `json:"guest"`
+	// Network is the file of the pod's network namespace, empty if rkt made none.
+	Network string   `json:"network,omitempty"`
+	Args    []string `json:"args"`
+	Env     []string `json:"env"`
+}
+
+// inside says how a pod's container is started. See systemd-nspawn(1).
+func (l *Launcher) inside(spec supervisor.Spec) inside {
+	var libraries []string
+	for _, dir := range l.image.Libraries {
+		libraries = append(libraries, filepath.Join(workDir, toolsDir, dir))
+	}
+	tool := func(path string) string { return filepath.Join(workDir, toolsDir, path) }
+	args := []string{
+		tool(l.image.Loader), "--inhibit-cache", "--library-path", strings.Join(libraries, ":"), tool(l.image.Nspawn),
+		"--quiet", "--settings=no", "--link-journal=no", "--resolv-conf=off", "--timezone=off", "--console=pipe",
+		// Not machined's business: the supervisor has made the control group.
+		"--register=no", "--keep-unit",
+		"--directory=" + filepath.Join(workDir, guestDir), "--read-only",
+		"--bind-ro=" + filepath.Join(workDir, linkDir) + ":" + insideLink,
+		"--tmpfs=" + insideWork + ":mode=755",
+		"--machine=rkt-" + spec.UUID, "--uuid=" + spec.UUID,
+	}
+	args = append(append(args, networking(spec)...), confinement(spec)...)
+	args = append(args, "--boot")
+	env := []string{"SYSTEMD_NSPAWN_CONTAINER_SERVICE=rkt", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	if spec.Run.Debug {
+		args = append(args, "--", "--log-target=console", "--log-level=debug", "--show-status=1")
+	} else {
+		args = append(args, "--", "--log-target=null", "--show-status=0")
+		env = append(env, "SYSTEMD_LOG_LEVEL=err")
+	}
+	i := inside{
+		Tools: filepath.Join(l.image.root, toolsDir), Guest: filepath.Join(l.image.root, guestDir),
+		Args: args, Env: env,
+	}
+	if spec.Network != nil {
+		i.Network = spec.Network.Path()
+	}
+	return i
+}
+
+// networking says which network namespace the container has.
+func networking(spec supervisor.Spec) []string {
+	switch {
+	case spec.Run.Net.Has(stage1.NetworkHost):
+		return nil
+	case spec.Network != nil:
+		return []string{"--network-namespace-path=" + filepath.Join(workDir, networkFile)}
+	}
+	return []string{"--private-network"}
+}
+
+// Init prepares the mount namespace of a container and becomes systemd-nspawn.
+// The working directory is the pod's. It returns only with an error.
+func Init() error {
+	if err := linux.ExpectParent(); err != nil {
+		return err
+	}
+	var i inside
+	if err := json.Unmarshal([]byte(os.Getenv(insideEnv)), &i); err != nil {
+		return fmt.Errorf("%s: %w", insideEnv, err)
+	}
+	if err := i.mount(); err != nil {
+		return err
+	}
+	fault.Point("run.container.before-exec")
+	return fmt.Errorf("execute %s: %w", i.Args[0], unix.Exec(i.Args[0], i.Args, i.Env))
+}
+
+// mount shows the parts at fixed places, on a /run of the container's own, and
+// the processes of the new namespace. What hides something is mounted last.
+func (i inside) mount() error {
+	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
+		return os.NewSyscallError("make mounts private", err)
+	}
+	parts := map[string]string{toolsDir: i.Tools, guestDir: i.Guest, linkDir: linkDir}
+	mounts := map[string]*os.File{}
+	if i.Network != "" {
+		parts[networkFile] = i.Network
+	}
+	for name, path := range parts {
+		mount, err := bind(path)
+		if err != nil {
+			return err
+		}
+		defer mount.Close()
+		mounts[name] = mount
+	}
+	if err := unix.Mount("proc", "/proc", "proc", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC, ""); err != nil {
+		return os.NewSyscallError("mount /proc", err)
+	}
+	if err := unix.Mount("run", "/run", "tmpfs", unix.MS_NOSUID|unix.MS_NODEV, "mode=755"); err != nil {
+		return os.NewSyscallError("mount /run", err)
+	}
+	for name, mount := range mounts {
+		if err := attachAt(mount, filepath.Join(workDir, name)); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func bind(path string) (*os.File, error) {
+	f, err := os.OpenFile(path, unix.O_PATH, 0)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return linux.Bind(f, linux.NoDev)
+}
+
+// attachAt attaches a mount of a directory, or of a file in an existing one.
+func attachAt(mount *os.File, path string) error {
+	info, err := mount.Stat()
+	if err != nil {
+		return err
+	}
+	if info.IsDir() {
+		err = os.MkdirAll(path, 0o755)
+	} else {
+		err = errors.Join(os.MkdirAll(filepath.Dir(path), 0o755), os.WriteFile(path, nil, 0o600))
+	}
+	if err != nil {
+		return err
+	}
+	target, err := os.OpenFile(path, unix.O_PATH, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(linux.Attach(mount, target), target.Close())
+}
