@@ -133,10 +133,32 @@ func (p *program) become(cmd *cobra.Command, made *pod.Pod, prep *preparation) e
 	if err := os.Setenv(stage1.LockFDEnv, strconv.Itoa(lock)); err != nil {
 		return err
 	}
+	unmount, err := prep.showTrees()
+	if err != nil {
+		return fmt.Errorf("mount the apps: %w", err)
+	}
+	defer unmount()
 	args := append([]string{entry.Name}, p.runArgs(cmd, made.UUID, prep)...)
 	fault.Point("run.exec.before")
 	err = syscall.Exec(entry.Program, args, os.Environ())
 	return fmt.Errorf("execute %s: %w", entry.Program, err)
+}
+
+// showTrees mounts what a stage1 finds that doesn't mount the apps itself. The
+// working directory is the pod's.
+func (prep *preparation) showTrees() (unmount func(), err error) {
+	if prep.stage1.AppFormat() != stage1.AppFormatTree {
+		return func() {}, nil
+	}
+	tree, err := prep.images.OpenTree(prep.stage1.TreeID())
+	if err != nil {
+		return nil, err
+	}
+	var apps []string
+	for _, app := range prep.manifest.Apps {
+		apps = append(apps, string(app.Name))
+	}
+	return pod.ShowTrees(filepath.Join(tree.Path, "rootfs"), apps)
 }
 
 func (p *program) runArgs(cmd *cobra.Command, uuid string, prep *preparation) []string {

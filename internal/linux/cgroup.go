@@ -213,6 +213,26 @@ func (c Cgroup) Kill(ctx context.Context) error {
 	}
 }
 
+// KillOthers kills every process of the group but this one and returns when they
+// are gone, or with the context's error.
+func (c Cgroup) KillOthers(ctx context.Context) error {
+	for {
+		pids, err := c.Processes()
+		if err != nil {
+			return err
+		}
+		pids = slices.DeleteFunc(pids, func(pid int) bool { return pid == os.Getpid() })
+		if len(pids) == 0 {
+			return nil
+		}
+		for _, pid := range pids {
+			if err := killAndWait(ctx, pid); err != nil {
+				return err
+			}
+		}
+	}
+}
+
 // killAndWait kills a process and waits for its end, which a process that is
 // not ours tells through a descriptor of its own.
 func killAndWait(ctx context.Context, pid int) error {

@@ -62,12 +62,9 @@ func (s *Stage1) Check() error {
 		return fmt.Errorf("it speaks version %d of the stage1 interface, newer than this rkt's %d",
 			s.Version, stage1.InterfaceVersion)
 	}
-	format, ok := s.manifest.Annotations.Get(stage1.AnnotationAppFormat)
-	if !ok {
-		format = stage1.AppFormatTree
-	}
-	if format != stage1.AppFormatDisk {
-		return fmt.Errorf("it wants apps in the format %q, but this rkt can only give it %q", format, stage1.AppFormatDisk)
+	if format := s.AppFormat(); format != stage1.AppFormatDisk && format != stage1.AppFormatTree {
+		return fmt.Errorf("it wants apps in the format %q, but this rkt can only give it %q or %q",
+			format, stage1.AppFormatDisk, stage1.AppFormatTree)
 	}
 	for _, annotation := range []string{stage1.AnnotationRun, stage1.AnnotationGC, stage1.AnnotationStop} {
 		if _, err := s.EntryPoint(annotation); err != nil {
@@ -76,6 +73,18 @@ func (s *Stage1) Check() error {
 	}
 	return nil
 }
+
+// AppFormat returns how the image wants the apps: stage1.AppFormatTree unless it
+// says otherwise.
+func (s *Stage1) AppFormat() string {
+	if format, ok := s.manifest.Annotations.Get(stage1.AnnotationAppFormat); ok {
+		return format
+	}
+	return stage1.AppFormatTree
+}
+
+// TreeID names the image's tree in the store.
+func (s *Stage1) TreeID() string { return s.treeID }
 
 // EntryPoint is a program of a stage1 image.
 type EntryPoint struct {

@@ -60,7 +60,7 @@ func TestConfigureRefuses(t *testing.T) {
 		args []string
 		want string
 	}{
-		{[]string{"--with-stage1-flavors=fly"}, `--with-stage1-flavors: "fly" is not there yet`},
+		{[]string{"--with-stage1-flavors=src"}, `--with-stage1-flavors: "src" is not there yet`},
 		{[]string{"--with-stage1-flavors=kvm,host"}, `--with-stage1-flavors: "host" is not there yet`},
 		{[]string{"--with-stage1-flavors=foo"}, `--with-stage1-flavors: unknown value "foo"`},
 		{[]string{"--with-stage1-flavors="}, `empty list or empty word in ""`},
@@ -68,7 +68,7 @@ func TestConfigureRefuses(t *testing.T) {
 		{[]string{"--with-stage1-flavors=kvm,kvm"}, `"kvm" is given twice`},
 		{[]string{"--with-stage1-kvm-hypervisors=lkvm"}, `"lkvm" is not there yet`},
 		{[]string{"--with-stage1-kvm-hypervisors=xen"}, `unknown value "xen"`},
-		{[]string{"--with-stage1-default-flavor=fly"}, `"fly" is not one of --with-stage1-flavors (kvm,coreos)`},
+		{[]string{"--with-stage1-flavors=kvm", "--with-stage1-default-flavor=fly"}, `"fly" is not one of --with-stage1-flavors (kvm)`},
 		{[]string{"--with-stage1-default-flavor=foo"}, `unknown value "foo"`},
 		{[]string{name}, "give both or none"},
 		{[]string{version}, "give both or none"},
@@ -99,7 +99,7 @@ func TestConfigureDefaults(t *testing.T) {
 		args, want []string
 	}{
 		{nil, []string{
-			"STAGE1_FLAVORS = kvm coreos\n", "STAGE1_IMAGES = kvm coreos\n", "DefaultStage1Name=coreos.com/rkt/stage1-kvm ",
+			"STAGE1_FLAVORS = kvm coreos fly\n", "STAGE1_IMAGES = kvm coreos fly\n", "DefaultStage1Name=coreos.com/rkt/stage1-kvm ",
 			"DefaultStage1File=stage1-kvm.aci ", "DefaultStage1Location= ",
 			"IMAGES_DIR = ${libdir}/rkt/stage1-images\n",
 		}},

@@ -66,7 +66,7 @@ func images(t *testing.T, stage1 string) map[string][]byte {
 		imagetest.Program("rootfs/stage1", string(program)), imagetest.Symlink("rootfs/run", "stage1"),
 		imagetest.Hardlink("rootfs/stop", "rootfs/stage1"), imagetest.Hardlink("rootfs/gc", "rootfs/stage1"),
 	}
-	tree := strings.Replace(stage1Manifest, `"disk"`, `"tree"`, 1)
+	tree := strings.Replace(stage1Manifest, `"disk"`, `"cpio"`, 1)
 	newer := strings.Replace(stage1Manifest, `"7"`, `"8"`, 1)
 	return map[string][]byte{
 		"app":              app,

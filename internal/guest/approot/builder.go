@@ -198,11 +198,7 @@ func (b *Builder) assemble(s Spec) (_ *os.File, err error) {
 		return nil, fmt.Errorf("%w: %w", ErrImage, err)
 	}
 	defer func() { err = errors.Join(err, linux.Unmount(image)) }()
-	layers, err := b.layers(image, s.Name)
-	if err != nil {
-		return nil, err
-	}
-	if err := mountAt(layers, root, nil); err != nil {
+	if err := mountAt(b.layers(image, s.Name), root, nil); err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, linux.Unmount(root)) }()

@@ -18,6 +18,9 @@ import (
 // connect puts the pod on its networks. It returns nil if it has none. Nobody
 // waits for a plugin when the pod was asked to end.
 func (r *run) connect(ctx context.Context, ownKernel bool) (*network.Network, error) {
+	if r.args.Net.Has(stage1.NetworkHost) {
+		return nil, nil
+	}
 	if !r.args.Net.HasNetwork() {
 		if len(r.pod.ports) > 0 {
 			return nil, errors.New("ports can't be forwarded to a pod without networks")
