@@ -22,7 +22,10 @@ func (p *program) newImage() *cobra.Command {
 		Args:  cobra.ArbitraryArgs,
 		RunE:  missingCommand,
 	}
-	cmd.AddCommand(p.newImageCatManifest(), p.newImageList(), p.newImageRm())
+	cmd.AddCommand(
+		p.newImageCatManifest(), p.newImageExport(), p.newImageExtract(), p.newImageGC(), p.newImageList(),
+		p.newImageRender(), p.newImageRm(), p.newImageVerify(),
+	)
 	return cmd
 }
 

@@ -6,6 +6,9 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+
+	"rkt/internal/image/store"
+	"rkt/internal/pod"
 )
 
 func (p *program) newImageRm() *cobra.Command {
@@ -40,9 +43,21 @@ func (p *program) imageRm(cmd *cobra.Command, args []string) error {
 			ids = append(ids, found.ID)
 		}
 	}
+	return p.withoutPreparations(cmd.Context(), func(*pod.Pods) error { return p.removeImages(cmd, images, ids, failed) })
+}
+
+// removeImages removes images from the store and says which; failed is how many
+// could not be found.
+func (p *program) removeImages(cmd *cobra.Command, images *store.Store, ids []string, failed int) error {
+	m := p.messages(cmd)
 	removed := 0
 	for _, id := range ids {
-		if err := images.Remove(id); err != nil {
+		err := images.Remove(id)
+		if errors.Is(err, store.ErrNotFound) {
+			m.printf("image %q was removed meanwhile", id)
+			continue
+		}
+		if err != nil {
 			m.err(fmt.Errorf("image %q: %w", id, err))
 			failed++
 			continue

@@ -17,11 +17,17 @@ const maxClaims = 10_000
 // f, in whatever process, is closed.
 func LockExclusive(f *os.File) error { return flock(f, unix.LOCK_EX) }
 
+// AwaitExclusive is LockExclusive that gives up when ctx is done. In that case f
+// may get the lock later all the same, and must be closed.
+func AwaitExclusive(ctx context.Context, f *os.File) error { return await(ctx, f, unix.LOCK_EX) }
+
 // LockShared waits until it has f's flock(2) together with other sharers, or
 // ctx is done. In the second case f may get the lock later all the same, and
 // must be closed.
-func LockShared(ctx context.Context, f *os.File) error {
-	if ok, err := TryLockShared(f); ok || err != nil {
+func LockShared(ctx context.Context, f *os.File) error { return await(ctx, f, unix.LOCK_SH) }
+
+func await(ctx context.Context, f *os.File, how int) error {
+	if ok, err := tryFlock(f, how); ok || err != nil {
 		return err
 	}
 	// The descriptor of its own lets the waiting outlive f; the lock is f's.
@@ -31,7 +37,7 @@ func LockShared(ctx context.Context, f *os.File) error {
 	}
 	twin := os.NewFile(uintptr(fd), f.Name())
 	done := make(chan error, 1)
-	go func() { done <- errors.Join(flock(twin, unix.LOCK_SH), twin.Close()) }()
+	go func() { done <- errors.Join(flock(twin, how), twin.Close()) }()
 	select {
 	case err := <-done:
 		return err

@@ -64,3 +64,23 @@ func (ps *Pods) LockPreparing(ctx context.Context) (release func() error, err er
 	}
 	return lock.Close, nil
 }
+
+// LockCollecting keeps pods from being prepared while images are removed. It
+// waits for preparations under way. Who may not make the lock's file may still
+// lock it.
+func (ps *Pods) LockCollecting(ctx context.Context) (release func() error, err error) {
+	lock, err := ps.openLock("prepareLock")
+	if errors.Is(err, os.ErrPermission) {
+		lock, err = os.Open(filepath.Join(ps.data, "locks", "prepareLock"))
+	}
+	if errors.Is(err, os.ErrNotExist) {
+		return func() error { return nil }, nil // nobody has ever prepared a pod here
+	}
+	if err != nil {
+		return nil, err
+	}
+	if err := linux.AwaitExclusive(ctx, lock); err != nil {
+		return nil, errors.Join(err, lock.Close())
+	}
+	return lock.Close, nil
+}

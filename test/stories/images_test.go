@@ -69,9 +69,13 @@ func images(t *testing.T, stage1 string) map[string][]byte {
 	tree := strings.Replace(stage1Manifest, `"disk"`, `"cpio"`, 1)
 	newer := strings.Replace(stage1Manifest, `"7"`, `"8"`, 1)
 	return map[string][]byte{
-		"app":              app,
-		"gzip":             imagetest.Gzip(t, app),
-		"second":           imagetest.ACI(t, imagetest.Manifest("example.com/second", "2.0.0", []string{"exit", "0"}), file),
+		"app":    app,
+		"gzip":   imagetest.Gzip(t, app),
+		"second": imagetest.ACI(t, imagetest.Manifest("example.com/second", "2.0.0", []string{"exit", "0"}), file),
+		"base": imagetest.ACI(t, imagetest.Manifest("example.com/base", "1.0.0", nil), imagetest.File("rootfs/base", "base"),
+			imagetest.File("rootfs/hello", "base")),
+		"layered": imagetest.ACI(t, imagetest.Manifest("example.com/layered", "1.0.0", []string{"exit", "0"},
+			`"dependencies":[{"imageName":"example.com/base"}]`), file),
 		"abroad":           imagetest.ACI(t, imagetest.Manifest("example.comabroad/app", "1.0.0", []string{"exit", "0"}), file),
 		"bad-kind":         manifest("ImageManifest", "PodManifest"),
 		"bad-name":         manifest("example.com/app", "Example.com/app"),

@@ -73,6 +73,7 @@ exec %s --dir=$WORK/data --local-config=$WORK/etc --system-config=$WORK/usr "$@"
 func TestStories(t *testing.T) {
 	t.Parallel()
 	p := build(t, "")
+	t.Run("GroupMembers", func(t *testing.T) { groupMembers(t, p) })
 	t.Run("OnlyRootRuns", func(t *testing.T) { onlyRootRuns(t, p) })
 	t.Run("ReviewKey", func(t *testing.T) { reviewKey(t, p) })
 	t.Run("TrustOverHTTPS", func(t *testing.T) { trustOverHTTPS(t, p) })

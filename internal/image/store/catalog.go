@@ -37,7 +37,8 @@ func (c *catalog) read() error {
 
 // find returns the record of the image with the given name that has all the
 // given labels and fits: of several the one imported last, and one fetched as
-// the latest before others if labels has no version. Otherwise ErrNotFound.
+// the latest before others if labels has no version. Those that were found damaged count
+// only if there are no others. Otherwise ErrNotFound.
 func (c *catalog) find(name appc.ACIdentifier, labels appc.Labels, fits func(*record) bool) (*record, error) {
 	if err := c.read(); err != nil {
 		return nil, err
@@ -53,6 +54,9 @@ func (c *catalog) find(name appc.ACIdentifier, labels appc.Labels, fits func(*re
 	}
 	_, versioned := labels.Get("version")
 	return slices.MaxFunc(matches, func(a, b *record) int {
+		if a.Damaged != b.Damaged {
+			return cmp.Compare(boolInt(b.Damaged), boolInt(a.Damaged))
+		}
 		if !versioned && a.Latest != b.Latest {
 			return cmp.Compare(boolInt(a.Latest), boolInt(b.Latest))
 		}

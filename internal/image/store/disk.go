@@ -15,7 +15,6 @@ import (
 	"syscall"
 
 	"rkt/internal/appc"
-	"rkt/internal/fault"
 	"rkt/internal/image/archive"
 	"rkt/internal/image/render"
 	"rkt/internal/image/tempfile"
@@ -99,8 +98,11 @@ func (s *Store) Disk(ctx context.Context, id string) (Disk, error) {
 	if err != nil {
 		return Disk{}, err
 	}
+	if err := s.touchAll(parts); err != nil {
+		return Disk{}, err
+	}
 	path := s.diskPath(diskID(parts))
-	if d, err := s.checkDisk(path, false); err == nil {
+	if d, err := s.checkDisk(path, readNever); err == nil {
 		return d, nil
 	}
 	l, err := s.lock(ctx, treeLockDir, filepath.Base(path))
@@ -108,7 +110,7 @@ func (s *Store) Disk(ctx context.Context, id string) (Disk, error) {
 		return Disk{}, err
 	}
 	defer l.release()
-	d, err := s.checkDisk(path, true)
+	d, err := s.checkDisk(path, readIfTouched)
 	if err == nil {
 		return d, nil
 	}
@@ -124,12 +126,12 @@ func (s *Store) renderAgain(ctx context.Context, path string, parts []*part) (Di
 	if err := s.renderDisk(ctx, path, parts); err != nil {
 		return Disk{}, fmt.Errorf("render image %q: %w", name, s.explainSpace(explainLayer(parts, err)))
 	}
-	d, err := s.checkDisk(path, false)
+	d, err := s.checkDisk(path, readNever)
 	if err != nil {
 		return Disk{}, err
 	}
 	d.Checked = CheckedByHash // it was read to write the record
-	return d, s.touchAll(parts)
+	return d, nil
 }
 
 // renderable returns the parts of an image that something can be made of.
@@ -156,20 +158,22 @@ func (s *Store) touchAll(parts []*part) error {
 	return nil
 }
 
+// reading says when checkDisk reads the file.
+type reading int
+
+const (
+	readNever     reading = iota // a file that was touched counts as damaged
+	readIfTouched                // a file that was touched may still be good
+	readAlways
+)
+
 // checkDisk returns the disk at path if it is what its record says: ErrNotFound
-// or ErrDamaged if not. If read is false a file that was touched counts as
-// damaged; else it is read, and a new record is written if its digest is right.
-func (s *Store) checkDisk(path string, read bool) (Disk, error) {
-	b, err := os.ReadFile(filepath.Join(path, diskRecordFile))
-	if errors.Is(err, fs.ErrNotExist) {
-		return Disk{}, ErrNotFound
-	}
-	if err != nil {
-		return Disk{}, err
-	}
+// or ErrDamaged if not. A file that was touched and found good gets a new
+// record.
+func (s *Store) checkDisk(path string, read reading) (Disk, error) {
 	var noted diskRecord
-	if err := json.Unmarshal(b, &noted); err != nil || noted.Version != recordVersion {
-		return Disk{}, fmt.Errorf("disk %s: %w", path, ErrDamaged)
+	if err := readDiskRecord(path, &noted); err != nil {
+		return Disk{}, err
 	}
 	d := Disk{
 		ID: filepath.Base(path), Path: filepath.Join(path, diskFile), Filesystem: render.Filesystem,
@@ -188,10 +192,11 @@ func (s *Store) checkDisk(path string, read bool) (Disk, error) {
 	if err := now.note(info); err != nil {
 		return Disk{}, err
 	}
-	if sameDisk(now, noted) {
+	same := sameDisk(now, noted)
+	if same && read != readAlways {
 		return d, nil
 	}
-	if !read || now.Size != noted.Size {
+	if read == readNever || now.Size != noted.Size {
 		return Disk{}, fmt.Errorf("disk %s: %w", path, ErrDamaged)
 	}
 	sum, err := digestOf(f)
@@ -199,10 +204,28 @@ func (s *Store) checkDisk(path string, read bool) (Disk, error) {
 		return Disk{}, err
 	}
 	if sum != noted.SHA256 {
-		return Disk{}, fmt.Errorf("disk %s: %w", path, ErrDamaged)
+		return Disk{}, fmt.Errorf("disk %s: %w: its digest is another", path, ErrDamaged)
 	}
 	d.Checked = CheckedByHash
+	if same {
+		return d, nil
+	}
 	return d, writeDiskRecord(path, &now)
+}
+
+// readDiskRecord reads the record of the disk at path: ErrNotFound, ErrDamaged.
+func readDiskRecord(path string, r *diskRecord) error {
+	b, err := os.ReadFile(filepath.Join(path, diskRecordFile))
+	if errors.Is(err, fs.ErrNotExist) {
+		return ErrNotFound
+	}
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(b, r); err != nil || r.Version != recordVersion {
+		return fmt.Errorf("disk %s: %w", path, ErrDamaged)
+	}
+	return nil
 }
 
 // sameDisk says whether two records are of the same state of a file.
@@ -288,16 +311,11 @@ func writeDiskRecord(dir string, r *diskRecord) error {
 // out of the way. The lock of the name is held.
 func (s *Store) replaceDir(tmp *tempfile.Temp, path, point string) error {
 	if _, err := os.Lstat(path); err == nil {
-		old, err := tempfile.CreateDir(filepath.Dir(path))
+		old, err := moveAway(path, point+"-damaged")
 		if err != nil {
 			return err
 		}
 		defer old.Discard()
-		fault.Point(point + "-damaged.before")
-		if err := os.Rename(path, filepath.Join(old.Path(), "old")); err != nil {
-			return err
-		}
-		fault.Point(point + "-damaged.after")
 	}
 	if err := linux.SyncDir(tmp.Path()); err != nil {
 		return err

@@ -29,6 +29,9 @@ type Image struct {
 	// SignedBy is the fingerprint of the key that vouched for the image when
 	// it was imported, empty if nobody did.
 	SignedBy string
+	// Damaged says that the stored archive was found to be so. What was made
+	// of it before may still be good.
+	Damaged bool
 }
 
 const minIDDigits = 2
@@ -120,7 +123,7 @@ func (s *Store) getIn(known *catalog, id string) (*Image, error) {
 	}
 	return &Image{
 		ID: id, Manifest: m, ManifestJSON: text, Size: r.Size + s.diskUsage(known, r, m),
-		ImportTime: r.ImportTime, LastUsed: r.lastUsed, SignedBy: r.SignedBy,
+		ImportTime: r.ImportTime, LastUsed: r.lastUsed, SignedBy: r.SignedBy, Damaged: r.Damaged,
 	}, nil
 }
 
@@ -166,7 +169,8 @@ func (s *Store) diskUsage(known *catalog, r *record, m *appc.ImageManifest) int6
 
 // FindByName returns the image with the given name that has all the given
 // labels: of several the one imported last, and one fetched as the latest
-// before others if labels has no version. Otherwise ErrNotFound.
+// before others if labels has no version. Otherwise ErrNotFound. Images that
+// were found damaged count only if there are no others.
 func (s *Store) FindByName(name appc.ACIdentifier, labels appc.Labels) (*Image, error) {
 	r, err := s.catalog().find(name, labels, func(*record) bool { return true })
 	if err != nil {

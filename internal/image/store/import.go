@@ -161,7 +161,7 @@ func (s *Store) place(in *Incoming, r *record, manifest, signature []byte) error
 	old, err := s.readRecord(r.ID)
 	if err == nil && old.SignedBy != "" && r.SignedBy == "" && s.checkBlob(old) == nil {
 		// The signature there is over other bytes of the same content.
-		old.ImportTime, old.Latest = r.ImportTime, old.Latest || r.Latest
+		old.ImportTime, old.Latest, old.Damaged = r.ImportTime, old.Latest || r.Latest, false
 		return s.writeRecord(old)
 	}
 	if err := s.writeFile(s.manifest(r.ID), manifest, "store.manifest"); err != nil {

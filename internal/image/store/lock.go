@@ -22,7 +22,9 @@ type lock struct {
 func (s *Store) lock(ctx context.Context, dir, name string) (*lock, error) {
 	path := filepath.Join(s.dir, dir, name)
 	for {
-		f, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, fileMode)
+		// Reading is enough to lock, and all that the group may do with a lock
+		// of another user's.
+		f, err := os.OpenFile(path, os.O_RDONLY|os.O_CREATE, fileMode)
 		if err != nil {
 			return nil, err
 		}
@@ -97,7 +99,7 @@ func (s *Store) sweepLocks(dir string, finish func(name string) error) error {
 	}
 	for _, e := range entries {
 		path := filepath.Join(s.dir, dir, e.Name())
-		f, err := os.OpenFile(path, os.O_RDWR, 0)
+		f, err := os.Open(path)
 		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 			continue
 		}

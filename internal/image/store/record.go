@@ -11,6 +11,8 @@ import (
 	"path/filepath"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"rkt/internal/appc"
 	"rkt/internal/image/archive"
 	"rkt/internal/image/tempfile"
@@ -37,6 +39,7 @@ type record struct {
 	Duplicates  bool                `json:"duplicates,omitempty"`
 	Latest      bool                `json:"latest,omitempty"`
 	SignedBy    string              `json:"signedBy,omitempty"`
+	Damaged     bool                `json:"damaged,omitempty"` // the blob was found so
 
 	lastUsed time.Time
 }
@@ -97,19 +100,22 @@ func commit(tmp *tempfile.Temp, path, point string) error {
 	if err := tmp.File.Chmod(fileMode); err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(path), dirMode); err != nil {
-		return err
+	for _, dir := range []string{filepath.Dir(filepath.Dir(path)), filepath.Dir(path)} {
+		if err := mkdir(dir, dirMode); err != nil {
+			return err
+		}
 	}
 	return tmp.Commit(path, point)
 }
 
 // touch notes that the image is used now. One that was removed meanwhile needs
-// no note.
+// no note, and who may only read the store can't leave one.
 func (s *Store) touch(id string) error {
-	now := time.Now()
-	err := os.Chtimes(s.recordFile(id), now, now)
-	if errors.Is(err, fs.ErrNotExist) {
+	// Now, and not a time of ours, because that only the owner may set.
+	now := []unix.Timespec{{Nsec: unix.UTIME_NOW}, {Nsec: unix.UTIME_NOW}}
+	err := unix.UtimesNanoAt(unix.AT_FDCWD, s.recordFile(id), now, 0)
+	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, fs.ErrPermission) {
 		return nil
 	}
-	return err
+	return &os.PathError{Op: "utimes", Path: s.recordFile(id), Err: err}
 }

@@ -44,14 +44,16 @@ var (
 	ErrTooDeep = errors.New("too many dependencies")
 )
 
-// Modes of what is created. Rendered disks are for root only. Trees can be
-// reached, but not listed, because processes that have one as their root
-// directory run under other uids.
+// Modes of what is created. The group of the data directory shares the store;
+// dist/scripts/setup-data-dir.sh says which that is. Rendered disks are for root
+// only. Trees can be reached, but not listed, because processes that have one as
+// their root directory run under other uids.
 const (
-	dirMode     = 0o750
+	dataDirMode = 0o750
+	dirMode     = os.ModeSetgid | 0o770
 	diskDirMode = 0o700
 	treeDirMode = 0o711
-	fileMode    = 0o640
+	fileMode    = 0o660
 )
 
 // defaultReserve is how much of the disk is always left free.
@@ -110,7 +112,7 @@ const (
 const signatureExtension = ".asc"
 
 func (s *Store) makeDirs(dataDir string) error {
-	if err := os.MkdirAll(dataDir, dirMode); err != nil {
+	if err := os.MkdirAll(dataDir, dataDirMode); err != nil {
 		return err
 	}
 	for _, d := range []struct {
@@ -122,24 +124,28 @@ func (s *Store) makeDirs(dataDir string) error {
 		{manifestDir, dirMode},
 		{indexDir, dirMode},
 		{lockDir, dirMode},
-		{treeLockDir, dirMode},
+		{treeLockDir, diskDirMode},
 		{tmpDir, dirMode},
 		{diskDir, diskDirMode},
 		{treeDir, treeDirMode},
 	} {
-		path := filepath.Join(s.dir, d.name)
-		err := os.Mkdir(path, d.mode)
-		if errors.Is(err, fs.ErrExist) {
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if err := os.Chmod(path, d.mode); err != nil { // whatever the umask
+		if err := mkdir(filepath.Join(s.dir, d.name), d.mode); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// mkdir makes a directory that may be there, with a mode whatever the umask is.
+func mkdir(path string, mode os.FileMode) error {
+	err := os.Mkdir(path, mode.Perm())
+	if errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return os.Chmod(path, mode)
 }
 
 // clean removes what killed processes left. What may not be looked at is left

@@ -38,6 +38,9 @@ func (s *Store) Tree(ctx context.Context, id string) (Tree, error) {
 	if err != nil {
 		return Tree{}, err
 	}
+	if err := s.touchAll(parts); err != nil {
+		return Tree{}, err
+	}
 	treeID := renderedID(extract.Version, parts)
 	if t, err := s.OpenTree(treeID); !errors.Is(err, ErrNotFound) {
 		return t, err
@@ -53,9 +56,6 @@ func (s *Store) Tree(ctx context.Context, id string) (Tree, error) {
 	if err := s.extractTree(ctx, s.treePath(treeID), parts); err != nil {
 		name := parts[len(parts)-1].record.Name
 		return Tree{}, fmt.Errorf("extract image %q: %w", name, s.explainSpace(explainLayer(parts, err)))
-	}
-	if err := s.touchAll(parts); err != nil {
-		return Tree{}, err
 	}
 	return s.OpenTree(treeID)
 }
@@ -87,18 +87,18 @@ func (s *Store) extractTree(ctx context.Context, path string, parts []*part) err
 		return err
 	}
 	defer tmp.Discard()
-	if err := s.fillTree(ctx, tmp.Path(), parts); err != nil {
+	if err := s.fillTree(ctx, tmp.Path(), parts, s.layers(ctx, parts)); err != nil {
 		return err
 	}
 	if err := os.Chmod(tmp.Path(), treeMode); err != nil { // whatever the umask
 		return err
 	}
-	return tmp.Commit(path, "store.tree")
+	return s.replaceDir(tmp, path, "store.tree")
 }
 
-// fillTree puts the manifest and the rootfs of an image's parts into an empty
+// fillTree puts the manifest of an image and what its layers make into an empty
 // directory and makes them durable.
-func (s *Store) fillTree(ctx context.Context, dir string, parts []*part) error {
+func (s *Store) fillTree(ctx context.Context, dir string, parts []*part, layers []render.Layer) error {
 	_, text, err := s.readManifest(parts[len(parts)-1].record)
 	if err != nil {
 		return err
@@ -115,7 +115,7 @@ func (s *Store) fillTree(ctx context.Context, dir string, parts []*part) error {
 			return err
 		}
 	}
-	return s.fillRootFS(ctx, rootfs, s.layers(ctx, parts))
+	return s.fillRootFS(ctx, rootfs, layers)
 }
 
 // fillRootFS extracts what layers make together into an empty directory.

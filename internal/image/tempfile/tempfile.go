@@ -115,6 +115,12 @@ func (t *Temp) Commit(path, point string) error {
 	return errors.Join(linux.SyncDir(filepath.Dir(path)), t.File.Close())
 }
 
+// Renamed says that the caller has renamed the file. It closes File.
+func (t *Temp) Renamed() error {
+	t.gone = true
+	return t.File.Close()
+}
+
 // Discard removes what was not committed. It may always be called, deferred
 // for instance, and does nothing after Commit.
 func (t *Temp) Discard() {
