@@ -28,6 +28,9 @@ type preparation struct {
 	stage1   *pod.Stage1
 	apps     []podmanifest.App
 	manifest *appc.PodManifest
+	// findStage1 is called when the collector of images can't take it away any
+	// more, and sets stage1.
+	findStage1 func(context.Context) (*pod.Stage1, error)
 }
 
 // start makes the pod and becomes its supervisor. If that fails the pod is
@@ -57,6 +60,9 @@ func (prep *preparation) prepare(ctx context.Context, made *pod.Pod) error {
 	release, err := prep.pods.LockPreparing(ctx)
 	if err != nil {
 		return fmt.Errorf("wait for the collector of images: %w", err)
+	}
+	if prep.stage1, err = prep.findStage1(ctx); err != nil {
+		return errors.Join(err, release())
 	}
 	err = prep.fill(ctx, made)
 	if err := errors.Join(err, release()); err != nil {

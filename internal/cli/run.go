@@ -14,6 +14,7 @@ import (
 	"rkt/internal/cli/podmanifest"
 	"rkt/internal/image/fetch"
 	"rkt/internal/image/store"
+	"rkt/internal/pod"
 	"rkt/internal/stage1"
 	"rkt/internal/version"
 )
@@ -120,15 +121,14 @@ func (p *program) run(cmd *cobra.Command, r *run) error {
 	if err != nil {
 		return detail(err)
 	}
-	image, err := p.stage1(cmd.Context(), source, images)
-	if err != nil {
-		return err
-	}
 	pods, err := p.pods()
 	if err != nil {
 		return err
 	}
-	return p.start(cmd, &preparation{run: r, pods: pods, images: images, stage1: image, apps: apps, manifest: manifest})
+	return p.start(cmd, &preparation{
+		run: r, pods: pods, images: images, apps: apps, manifest: manifest,
+		findStage1: func(ctx context.Context) (*pod.Stage1, error) { return p.stage1(ctx, source, images) },
+	})
 }
 
 // fetchApps makes sure that all images are in the store.

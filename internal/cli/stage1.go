@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -58,6 +59,13 @@ func (p *program) stage1(ctx context.Context, source *stage1Source, images *stor
 		}
 	}
 	stored, err := images.Get(source.id)
+	if errors.Is(err, store.ErrNotFound) && source.file != nil {
+		// It was removed since it was found there.
+		if err := p.importStage1(ctx, source, images); err != nil {
+			return nil, fmt.Errorf("stage1 image %s: %w", source.file.Name(), detail(err))
+		}
+		stored, err = images.Get(source.id)
+	}
 	if err != nil {
 		return nil, err
 	}
