@@ -13,6 +13,7 @@ import (
 
 	"rkt/internal/errhint"
 	"rkt/internal/linux"
+	"rkt/internal/network/guard"
 	"rkt/internal/stage1"
 	"rkt/internal/stage1/kvm"
 	"rkt/internal/stage1/supervisor"
@@ -32,6 +33,10 @@ func main() {
 	if linux.IsInit() {
 		fmt.Fprintln(os.Stderr, "stage1:", linux.Init())
 		os.Exit(statusError)
+	}
+	if filepath.Base(os.Args[0]) == guard.Name {
+		guard.Main()
+		return
 	}
 	status, err := entryPoint(context.Background(), filepath.Base(os.Args[0]), os.Args[1:])
 	if err != nil {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"rkt/internal/network/guard"
 	"rkt/internal/network/networktest"
 )
 
@@ -30,7 +31,7 @@ func needHost(t *testing.T) *host {
 	if networktest.Dir() == "" {
 		t.Skip("needs root")
 	}
-	for _, program := range []string{"ip", "iptables", "iptables-save"} {
+	for _, program := range []string{"ip", "iptables", "iptables-save", "nft"} {
 		if _, err := exec.LookPath(program); err != nil {
 			t.Skipf("needs %s", program)
 		}
@@ -66,6 +67,7 @@ func pluginsDir(t *testing.T) string {
 	if err := os.Mkdir(filepath.Join(dir, "bin"), 0o755); err != nil {
 		t.Fatal(err)
 	}
+	build(t, root, "go", "build", "-o", filepath.Join(dir, "bin", guard.Name), "./internal/network/testdata/guard")
 	for _, name := range strings.Fields(string(names)) {
 		if err := os.Symlink(program, filepath.Join(dir, "bin", name)); err != nil {
 			t.Fatal(err)
@@ -92,18 +94,21 @@ func build(t *testing.T, dir, name string, args ...string) {
 	}
 }
 
-// state is all that plugins may leave on a host: links, rules, leases.
-// Chains that portmap makes once for all pods and leaves empty are no trace.
+// state is all that plugins may leave on a host: links, rules, chains and
+// tables, leases. What iptables and portmap make once for all pods and leave
+// empty is no trace.
 func (h *host) state() string {
 	h.Helper()
 	var kept []string
-	for line := range strings.Lines(h.output("ip", "-o", "link") + h.output("iptables-save", "-t", "nat") + leases()) {
-		if strings.HasPrefix(line, "#") || strings.Contains(line, "CNI-HOSTPORT-") {
-			continue
+	rules := h.output("iptables-save") + h.output("ip6tables-save") + h.output("nft", "list", "tables")
+	for line := range strings.Lines(rules) {
+		ours := strings.Contains(line, "RKT-") || strings.Contains(line, "CNI-")
+		if (ours || strings.HasPrefix(line, "-A")) && !strings.Contains(line, "CNI-HOSTPORT-") {
+			before, _, _ := strings.Cut(line, "[") // counters
+			kept = append(kept, strings.TrimSpace(before))
 		}
-		if before, _, ok := strings.Cut(line, "["); ok && strings.HasPrefix(line, ":") {
-			line = before // counters
-		}
+	}
+	for line := range strings.Lines(h.output("ip", "-o", "link") + leases()) {
 		kept = append(kept, strings.TrimSpace(line))
 	}
 	slices.Sort(kept)

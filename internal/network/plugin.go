@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"syscall"
@@ -66,8 +67,11 @@ func (r *runner) ExecPlugin(ctx context.Context, path string, stdin []byte, envi
 	if r.lock != nil {
 		cmd.ExtraFiles = []*os.File{r.lock}
 	}
-	// What it starts goes with it.
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	// What it starts goes with it when it takes too long, and it goes with this
+	// program: the kernel kills it when the thread ends that started it.
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Pdeathsig: syscall.SIGKILL}
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
 	cmd.Cancel = func() error { return syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) }
 	cmd.WaitDelay = pluginGrace
 	fault.Point("network.plugin." + name + ".before")

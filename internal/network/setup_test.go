@@ -5,7 +5,9 @@ import (
 	"net"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -13,6 +15,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"golang.org/x/sys/unix"
 
+	"rkt/internal/errhint"
+	"rkt/internal/linux"
 	"rkt/internal/stage1"
 )
 
@@ -110,6 +114,63 @@ func (h *host) reaches(address string) {
 	} else if !errors.Is(err, unix.ECONNREFUSED) {
 		h.Error(err)
 	}
+}
+
+// TestHostsServices: a pod of a built-in network gets answers, and can't begin
+// anything with the host. What was dropped is counted there.
+func TestHostsServices(t *testing.T) {
+	h := needHost(t)
+	n := h.setup(h.options("default"))
+	defer n.Close()
+	listener, err := net.Listen("tcp", ":18099")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer listener.Close()
+	for _, address := range []string{"172.16.28.1:18099", "10.9.9.1:18099", "172.16.28.1:1"} {
+		before := h.dropped()
+		if err := fromPod(address); !errors.Is(err, unix.EAGAIN) && !errors.Is(err, unix.EINPROGRESS) {
+			t.Errorf("%s: %v, want silence", address, err)
+		}
+		if after := h.dropped(); after <= before {
+			t.Errorf("%s: %d packets were dropped, then %d", address, before, after)
+		}
+	}
+	h.teardown()
+	listener.Close()
+	h.clean()
+}
+
+// fromPod tries to connect for a second.
+func fromPod(address string) error {
+	to := netip.MustParseAddrPort(address)
+	return linux.InNetNamespace(namespaceFile, func() error {
+		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+		if err != nil {
+			return err
+		}
+		defer unix.Close(fd)
+		if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{Sec: 1}); err != nil {
+			return err
+		}
+		return unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()})
+	})
+}
+
+// dropped sums what rules of our chains dropped.
+func (h *host) dropped() (sum int) {
+	h.Helper()
+	for line := range strings.Lines(h.output("iptables", "-L", "-v", "-n", "-x")) {
+		fields := strings.Fields(line)
+		if len(fields) > 2 && fields[2] == "DROP" {
+			n, err := strconv.Atoi(fields[0])
+			if err != nil {
+				h.Fatal(err)
+			}
+			sum += n
+		}
+	}
+	return sum
 }
 
 // TestTeardownWithoutNamespace: plugins find their rules by the addresses in
@@ -229,6 +290,34 @@ func TestSetupRefuses(t *testing.T) {
 			}
 			h.clean()
 		})
+	}
+}
+
+// TestNoFilter: without a program to filter packets there is no default
+// network, which says so, and nothing is left.
+func TestNoFilter(t *testing.T) {
+	h := needHost(t)
+	for _, program := range []string{"iptables", "ip6tables", "nft"} {
+		path, err := exec.LookPath(program)
+		if err != nil {
+			continue
+		}
+		if path, err = filepath.EvalSymlinks(path); err != nil {
+			t.Fatal(err)
+		}
+		if err := unix.Mount("/dev/null", path, "", unix.MS_BIND, ""); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = unix.Unmount(path, 0) })
+	}
+	_, err := Setup(t.Context(), h.options("default"))
+	if err == nil || !strings.Contains(err.Error(), "iptables") || errhint.Of(err) == "" {
+		t.Errorf("got %v, hint %q", err, errhint.Of(err))
+	}
+	for _, name := range []string{namespaceFile, recordDir} {
+		if _, err := os.Lstat(name); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("%s is still there (%v)", name, err)
+		}
 	}
 }
 

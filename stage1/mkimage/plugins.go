@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"os"
 	"strings"
+
+	"rkt/internal/network/guard"
 )
 
 // pluginDir is where rkt 1.30 had the plugins in its stage1 images, too. The
@@ -31,5 +33,6 @@ func addPlugins(p part) error {
 			return err
 		}
 	}
-	return nil
+	// The entry points' program is one, too.
+	return p.tree.Symlink(pluginDir+"/"+guard.Name, "../../../../../"+programName)
 }
