@@ -52,6 +52,8 @@ func entryPoint(ctx context.Context, name string, args []string) (int, error) {
 	switch name {
 	case "run":
 		return run(ctx, args)
+	case supervisor.HelperName:
+		return statusOf(supervisor.Help(ctx, last(args)))
 	case "stop":
 		ctx, cancel := context.WithTimeout(ctx, killTimeout)
 		defer cancel()

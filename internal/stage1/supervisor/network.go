@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"rkt/internal/appc"
 	"rkt/internal/guest/client"
@@ -57,18 +58,26 @@ func (r *run) connect(ctx context.Context, ownKernel bool) (*network.Network, er
 	return made, nil
 }
 
-// disconnect undoes connect as long as this program may. What it can't, or what
-// went wrong here, is left to the collector.
+// disconnectTimeout bounds taking the pod off its networks at its end.
+const disconnectTimeout = 2 * time.Minute
+
+// disconnect undoes connect, itself or through its helper. What goes wrong is
+// said, and left to the collector.
 func (r *run) disconnect(ctx context.Context) {
 	if r.network == nil {
 		return
 	}
 	r.network.Close()
-	if r.unprivileged {
-		return
+	ctx, cancel := context.WithTimeout(ctx, disconnectTimeout)
+	defer cancel()
+	var err error
+	if r.helper != nil {
+		err = r.helper.finish(ctx)
+	} else {
+		err = network.Teardown(ctx, r.pod.uuid, r.pod.lock)
 	}
-	if err := network.Teardown(ctx, r.pod.uuid, r.pod.lock); err != nil {
-		fmt.Fprintln(os.Stderr, "networking:", err)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "networking: take the pod off its networks (rkt gc tries again):", err)
 	}
 }
 

@@ -57,8 +57,8 @@ type run struct {
 	network *network.Network // nil if the pod has none
 	// ownKernel says that the pod's networks are to be set up inside, too.
 	ownKernel bool
-	// unprivileged says that this program has given up what it no longer needs.
-	unprivileged bool
+	// helper takes the pod off its networks once this program can't, nil before.
+	helper *helper
 
 	firstFailure int // exit status of the first app that ended non-zero
 	recorded     map[string]bool
@@ -188,12 +188,16 @@ func (r *run) boot(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if r.network != nil {
+		if r.helper, err = startHelper(r.pod.uuid, r.pod.lock); err != nil {
+			return fmt.Errorf("start helper: %w", err)
+		}
+	}
 	// From here on the supervisor only reads what the guest sends and kills
 	// what is its own.
 	if err := linux.DropCapabilities(unix.CAP_KILL); err != nil {
 		return fmt.Errorf("drop capabilities: %w", err)
 	}
-	r.unprivileged = true
 	return markReady()
 }
 
