@@ -33,7 +33,7 @@ type run struct {
 }
 
 func (p *program) newRun() *cobra.Command {
-	r := &run{network: networkFlags{net: defaultNetworks(stage1.NetworkNone)}}
+	r := &run{network: networkFlags{net: defaultNetworks(stage1.NetworkDefault)}}
 	cmd := &cobra.Command{
 		Use:   "run [flags] IMAGE [image flags] [-- ARG… [---]] [IMAGE …]",
 		Short: "Run one or more images in a pod",

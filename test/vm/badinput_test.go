@@ -59,7 +59,7 @@ func TestBadArguments(t *testing.T) {
 		{"--cpu", []string{"run", probeID(t), "--cpu=-1"}},
 		{"two", []string{"run", "--insecure-options=two", probeID(t)}},
 		{"multiple apps with name", []string{"run", probeID(t), probeID(t)}},
-		{"--net", []string{"run", "--net=host", probeID(t)}},
+		{"--net", []string{"run", "--net=one,one", probeID(t)}},
 		{"nothing.aci", []string{"run", "--stage1-path=" + h.path("nothing.aci"), probeID(t)}},
 	}
 	for _, test := range tests {

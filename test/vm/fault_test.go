@@ -98,7 +98,7 @@ func isProgram(e *tar.Header) bool {
 // its end.
 func TestCrashInRun(t *testing.T) {
 	t.Parallel()
-	args := []string{probeID(t), "--cpu=1", "--", "exit", "0"}
+	args := []string{"--net=default", probeID(t), "--cpu=1", "--", "exit", "0"}
 	h := newHostWith(t, &shared.faulty)
 	points := passed(t, h, func() { h.start(args...).expect(0) })
 	for _, point := range minus(points, preparePoints(t)) {
@@ -107,6 +107,8 @@ func TestCrashInRun(t *testing.T) {
 			h := newHostWith(t, &shared.faulty)
 			killAt(t, h, point, args...)
 			expectTruth(t, h)
+			h.gc()
+			h.expectNoPodsLeft()
 		})
 	}
 }
@@ -129,7 +131,7 @@ func TestKilledAnytime(t *testing.T) {
 		t.Run(fmt.Sprint(i), func(t *testing.T) {
 			t.Parallel()
 			h := newHost(t)
-			p := h.start(probeID(t), "--cpu=1", "--", "exit", "0")
+			p := h.start("--net=default", probeID(t), "--cpu=1", "--", "exit", "0")
 			p.uuid()
 			delay := rand.N(2 * time.Second)
 			t.Logf("killed after %v", delay)
@@ -265,7 +267,7 @@ func TestCrashInRemoval(t *testing.T) {
 func (h *host) killedPod() string {
 	h.Helper()
 	h.env = []string{faultEnv + "run.machine.after-start"}
-	p := h.start(probeID(h.T), "--cpu=1", "--", "sleep")
+	p := h.start("--net=default", probeID(h.T), "--cpu=1", "--", "sleep")
 	p.wait()
 	h.env = nil
 	h.awaitState(p, "exited")

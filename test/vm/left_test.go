@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 
@@ -83,6 +84,28 @@ func named(uuid string) []string {
 			return nil
 		})
 	}
+	return append(left, leasesOf(uuid)...)
+}
+
+// leasesOf lists what network plugins have given a pod and not taken back. Format:
+// a lease of host-local is a file with the pod's name in it.
+func leasesOf(uuid string) []string {
+	var left []string
+	files, _ := filepath.Glob("/var/lib/cni/networks/*/*")
+	for _, file := range files {
+		if b, err := os.ReadFile(file); err == nil && strings.Contains(string(b), uuid) {
+			left = append(left, "lease "+file)
+		}
+	}
+	rules, err := exec.Command("iptables-save").Output()
+	if err != nil {
+		return append(left, "rules that can't be listed: "+err.Error())
+	}
+	for line := range strings.Lines(string(rules)) {
+		if strings.Contains(line, uuid) {
+			left = append(left, "rule "+strings.TrimSpace(line))
+		}
+	}
 	return left
 }
 
@@ -150,7 +173,7 @@ func (h *host) clear() {
 	}
 	for range mountsIn(h.dir) {
 		_ = filepath.WalkDir(h.dir, func(path string, d fs.DirEntry, err error) error {
-			if err == nil && d.IsDir() {
+			if err == nil && (d.IsDir() || d.Name() == "netns") {
 				_ = unix.Unmount(path, unix.MNT_DETACH)
 			}
 			return nil

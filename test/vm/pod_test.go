@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -38,12 +39,17 @@ func (h *host) start(args ...string) *pod {
 	return p
 }
 
-// newPod returns a pod that is not started yet.
+// newPod returns a pod that is not started yet. It is on no network unless the
+// arguments say so: most tests are about something else.
 func (h *host) newPod(args ...string) *pod {
 	h.Helper()
 	p := &pod{h: h, out: newTranscript(), err: newTranscript(), done: make(chan struct{})}
 	p.uuidFile = h.path(fmt.Sprintf("uuid%d", len(h.pods)))
-	p.cmd = h.command(append([]string{"run", "--uuid-file-save=" + p.uuidFile}, args...)...)
+	flags := []string{"run", "--uuid-file-save=" + p.uuidFile}
+	if !slices.ContainsFunc(args, func(arg string) bool { return strings.HasPrefix(arg, "--net=") }) {
+		flags = append(flags, "--net=none")
+	}
+	p.cmd = h.command(append(flags, args...)...)
 	h.pods = append(h.pods, p)
 	return p
 }

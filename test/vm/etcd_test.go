@@ -1,0 +1,130 @@
+package vm
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"strings"
+	"testing"
+
+	"rkt/internal/build/elfdeps"
+	"rkt/internal/build/recipe"
+)
+
+// etcdImage returns an image of Debian's etcd server.
+func etcdImage(t *testing.T) []byte {
+	t.Helper()
+	tree, err := recipe.Build("../etcd/etcd.recipe", recipe.Options{
+		Libraries: elfdeps.Debian("x86_64-linux-gnu"),
+		Vars:      map[string][]string{"multiarch": {"x86_64-linux-gnu"}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.Marshal(manifest("example.com/etcd", fields{"exec": []string{"/usr/bin/etcd", "--data-dir=/data/etcd"}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var image bytes.Buffer
+	if err := tree.WriteACI(&image, text); err != nil {
+		t.Fatal(err)
+	}
+	return image.Bytes()
+}
+
+// member is one etcd of a cluster, in a pod of its own.
+type member struct {
+	*pod
+	name, ip string
+}
+
+// startMember starts one with a fixed address. Peers is the whole cluster as
+// etcd wants it.
+func (h *host) startMember(image, name, ip, peers, state string) *member {
+	h.Helper()
+	p := h.start("--insecure-options=image", "--net=default:IP="+ip, image, "--memory=256Mi", "--cpu=1", "--",
+		"--name="+name, "--initial-cluster="+peers, "--initial-cluster-state="+state,
+		"--listen-peer-urls=http://"+ip+":2380", "--initial-advertise-peer-urls=http://"+ip+":2380",
+		"--listen-client-urls=http://"+ip+":2379", "--advertise-client-urls=http://"+ip+":2379",
+		// Emulated machines on a busy host are slow to answer.
+		"--heartbeat-interval=1000", "--election-timeout=10000")
+	return &member{p, name, ip}
+}
+
+// etcdctl asks the given members, from the host. It waits for them to be up.
+func (h *host) etcdctl(members []*member, args ...string) string {
+	h.Helper()
+	ctx, cancel := context.WithTimeout(h.Context(), patience)
+	defer cancel()
+	var endpoints []string
+	for _, m := range members {
+		endpoints = append(endpoints, "http://"+m.ip+":2379")
+	}
+	var said []byte
+	for ctx.Err() == nil {
+		all := append([]string{"--endpoints=" + strings.Join(endpoints, ","), "--command-timeout=30s", "--dial-timeout=30s"}, args...)
+		cmd := exec.CommandContext(ctx, "etcdctl", all...)
+		cmd.Env = append(cmd.Environ(), "ETCDCTL_API=3")
+		var err error
+		if said, err = cmd.CombinedOutput(); err == nil {
+			return string(said)
+		}
+	}
+	h.Fatalf("etcdctl %s: %s", strings.Join(args, " "), said)
+	return ""
+}
+
+// TestEtcdCluster: three members in three pods form a cluster; one is killed,
+// two keep serving, and a new one joins.
+func TestEtcdCluster(t *testing.T) {
+	if _, err := exec.LookPath("etcdctl"); err != nil {
+		t.Fatal(err)
+	}
+	h, before := needNetwork(t)
+	image := h.write("etcd.aci", etcdImage(t))
+	var peers []string
+	for n := range 3 {
+		peers = append(peers, fmt.Sprintf("m%d=http://172.16.28.%d:2380", n, 101+n))
+	}
+	var members []*member
+	for n := range 3 {
+		members = append(members, h.startMember(image, fmt.Sprintf("m%d", n), fmt.Sprintf("172.16.28.%d", 101+n), strings.Join(peers, ","), "new"))
+	}
+	h.etcdctl(members, "put", "before", "one")
+	h.etcdctl(members[1:2], "endpoint", "health")
+
+	members[0].kill()
+	h.awaitState(members[0].pod, "exited")
+	rest := members[1:]
+	h.etcdctl(rest, "put", "after", "two")
+	if got := h.etcdctl(rest, "get", "--print-value-only", "before"); strings.TrimSpace(got) != "one" {
+		t.Errorf("before is %q", got)
+	}
+
+	var list struct {
+		Members []struct {
+			ID   uint64
+			Name string
+		}
+	}
+	if err := json.Unmarshal([]byte(h.etcdctl(rest, "member", "list", "-w", "json")), &list); err != nil {
+		t.Fatal(err)
+	}
+	for _, m := range list.Members {
+		if m.Name == "m0" {
+			h.etcdctl(rest, "member", "remove", fmt.Sprintf("%x", m.ID))
+		}
+	}
+	h.etcdctl(rest, "member", "add", "m3", "--peer-urls=http://172.16.28.104:2380")
+	joined := h.startMember(image, "m3", "172.16.28.104", strings.Join(append(peers[1:], "m3=http://172.16.28.104:2380"), ","), "existing")
+	if got := h.etcdctl([]*member{joined}, "get", "--print-value-only", "after"); strings.TrimSpace(got) != "two" {
+		t.Errorf("after is %q for the new member", got)
+	}
+	for _, m := range append(rest, joined) {
+		h.must("stop", m.uuid())
+		m.wait()
+	}
+	h.expectNetworkState(before)
+}
