@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"rkt/internal/errhint"
+	"rkt/internal/network/guard"
 	"rkt/internal/stage1"
 	"rkt/internal/stage1/nspawn"
 	"rkt/internal/stage1/supervisor"
@@ -32,6 +33,10 @@ func main() {
 		fmt.Fprintln(os.Stderr, "stage1:", nspawn.Init())
 		os.Exit(statusError)
 	}
+	if filepath.Base(os.Args[0]) == guard.Name {
+		guard.Main()
+		return
+	}
 	status, err := entryPoint(context.Background(), filepath.Base(os.Args[0]), os.Args[1:])
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "stage1:", err)
@@ -46,6 +51,8 @@ func entryPoint(ctx context.Context, name string, args []string) (int, error) {
 	switch name {
 	case "run":
 		return run(ctx, args)
+	case supervisor.HelperName:
+		return statusOf(supervisor.Help(ctx, last(args)))
 	case "stop":
 		ctx, cancel := context.WithTimeout(ctx, killTimeout)
 		defer cancel()

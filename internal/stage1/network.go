@@ -122,5 +122,8 @@ func (all NetRequests) String() string {
 	return strings.Join(words, ",")
 }
 
-// HasNetwork says whether a pod with these networks has more than loop-back.
-func (all NetRequests) HasNetwork() bool { return len(all) > 0 && !all.Has(NetworkNone) }
+// HasNetwork says whether a pod with these networks has interfaces of its own
+// besides loop-back.
+func (all NetRequests) HasNetwork() bool {
+	return len(all) > 0 && !all.Has(NetworkNone) && !all.Has(NetworkHost)
+}
