@@ -39,6 +39,7 @@ func (p *program) newRoot() *cobra.Command {
 		p.newLogs(),
 		p.newRm(),
 		p.newRun(),
+		p.newStage1(),
 		p.newStatus(),
 		p.newStop(),
 		p.newTrust(),

@@ -12,6 +12,12 @@ import "path/filepath"
 // speaks: version 6 of rkt 1.30 plus the app format.
 const InterfaceVersion = 7
 
+// AppFormatVersion is the first version of the contract with app formats.
+const AppFormatVersion = 7
+
+// AnnotationPrefix begins the names of all annotations of the contract.
+const AnnotationPrefix = "coreos.com/rkt/stage1/"
+
 // Annotations of a stage1 image's manifest. An entry point's value is a path
 // inside the image's rootfs.
 const (
@@ -24,6 +30,17 @@ const (
 	// (also when absent) or AppFormatDisk.
 	AnnotationAppFormat = "coreos.com/rkt/stage1/app-format"
 )
+
+// EntryPointAnnotations returns the annotations that name programs: those above,
+// and those of rkt 1.30 that this rkt does not call.
+func EntryPointAnnotations() []string {
+	return []string{
+		AnnotationRun, AnnotationEnter, AnnotationGC, AnnotationStop, AnnotationPrefix + "exec",
+		AnnotationPrefix + "attach",
+		AnnotationPrefix + "app/add", AnnotationPrefix + "app/rm",
+		AnnotationPrefix + "app/start", AnnotationPrefix + "app/stop",
+	}
+}
 
 // Values of AnnotationAppFormat.
 const (

@@ -3,6 +3,7 @@ package stories_test
 import (
 	"archive/tar"
 	"bytes"
+	"maps"
 	"os"
 	"path/filepath"
 	"strings"
@@ -31,7 +32,13 @@ func makeImages(t *testing.T, dir, stage1 string) {
 	write("key", signer.PublicKey(t))
 	other := imagetest.NewSigner(t, "Somebody Else", "else@example.com")
 	write("other-key", other.PublicKey(t))
-	for name, image := range images(t, stage1) {
+	all := images(t, stage1)
+	program, err := os.ReadFile(stage1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	maps.Copy(all, brokenStage1s(t, string(program)))
+	for name, image := range all {
 		write(name+".aci", image)
 		write(name+".aci.asc", signer.Sign(t, image))
 	}
