@@ -163,7 +163,7 @@ func TestPodManifestErrors(t *testing.T) {
 	for manifest, want := range map[string]string{
 		minimal: "acKind: ",
 		pod(`"apps":[{"name":"a","image":{"id":"sha512-00"}}]`):                    "apps[0].image.id: ",
-		app(`},{"name":"a","image":{"id":"` + id + `"}`):                           `apps[1]: the name "a" is there twice`,
+		app(`},{"name":"a","image":{"id":"` + id + `"}`):                           `apps: multiple apps with same name a`,
 		app(`,"app":{"exec":[]}`):                                                  "apps[0].app.user: missing",
 		app(`,"mounts":[{"volume":"v","path":"x"}]`):                               "apps[0].mounts[0].path: ",
 		app(`,"mounts":[{"volume":"v","path":"/x","appVolume":{"name":"v"}}]`):     "apps[0].mounts[0].appVolume.kind: ",

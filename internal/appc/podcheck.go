@@ -12,7 +12,7 @@ func (m *PodManifest) validate() error {
 		at("acVersion", checkVersion(m.ACVersion)),
 		checkKind(m.ACKind, PodManifestKind),
 		each("apps", m.Apps, RuntimeApp.validate),
-		unique("apps", m.Apps, func(a RuntimeApp) string { return string(a.Name) }),
+		at("apps", m.checkNames()),
 		each("volumes", m.Volumes, Volume.Validate),
 		unique("volumes", m.Volumes, func(v Volume) string { return string(v.Name) }),
 		m.Isolators.validate(),
@@ -21,9 +21,25 @@ func (m *PodManifest) validate() error {
 	)
 }
 
+func (m *PodManifest) checkNames() error {
+	seen := make(map[ACName]bool, len(m.Apps))
+	for _, app := range m.Apps {
+		if seen[app.Name] {
+			return fmt.Errorf("multiple apps with same name %s", app.Name)
+		}
+		seen[app.Name] = true
+	}
+	return nil
+}
+
 func (a RuntimeApp) validate() error {
+	var missing error
+	if a.Image.ID == "" {
+		missing = fmt.Errorf("no image ID for app %q", a.Name)
+	}
 	if err := first(
 		at("name", checkACName(a.Name)),
+		at("image", missing),
 		at("image", a.Image.validate()),
 		each("mounts", a.Mounts, Mount.validate),
 		a.Annotations.validate(),

@@ -29,6 +29,9 @@ func (f *environmentFlags) add(flags *pflag.FlagSet) {
 	flags.Var(&f.files, "set-env-file", "file with environment variables for all apps, one name=value a line")
 }
 
+// given says whether anything was said about variables.
+func (f *environmentFlags) given() bool { return f.inherit || len(f.set) > 0 || len(f.files) > 0 }
+
 // read returns the variables that the flags and files set.
 func (f *environmentFlags) read() (*podmanifest.Options, error) {
 	o := &podmanifest.Options{Variables: f.set}

@@ -31,8 +31,8 @@ func (f *networkFlags) add(flags *pflag.FlagSet) {
 }
 
 // check finds flags that exclude each other.
-func (f *networkFlags) check(ports []podmanifest.ExposedPort) error {
-	if len(ports) > 0 {
+func (f *networkFlags) check(ports int) error {
+	if ports > 0 {
 		for _, special := range []string{stage1.NetworkNone, stage1.NetworkHost} {
 			if f.net.requests().Has(special) {
 				return fmt.Errorf("--port flag does not work with '%s' networking", special)

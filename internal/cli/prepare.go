@@ -12,7 +12,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"rkt/internal/appc"
 	"rkt/internal/cli/podmanifest"
 	"rkt/internal/fault"
 	"rkt/internal/image/store"
@@ -22,12 +21,11 @@ import (
 
 // preparation is all that a pod is made of.
 type preparation struct {
-	run      *run
-	pods     *pod.Pods
-	images   *store.Store
-	stage1   *pod.Stage1
-	apps     []podmanifest.App
-	manifest *appc.PodManifest
+	run     *run
+	pods    *pod.Pods
+	images  *store.Store
+	stage1  *pod.Stage1
+	content *podContent
 	// findStage1 is called when the collector of images can't take it away any
 	// more, and sets stage1.
 	findStage1 func(context.Context) (*pod.Stage1, error)
@@ -80,8 +78,8 @@ func (prep *preparation) fill(ctx context.Context, made *pod.Pod) error {
 			return err
 		}
 	}
-	for i, app := range prep.apps {
-		if err := prep.addApp(ctx, made, string(prep.manifest.Apps[i].Name), app); err != nil {
+	for i, app := range prep.content.apps {
+		if err := prep.addApp(ctx, made, string(prep.content.manifest.Apps[i].Name), app); err != nil {
 			return fmt.Errorf("image %q: %w", app.Image.Name, err)
 		}
 	}
@@ -91,11 +89,7 @@ func (prep *preparation) fill(ctx context.Context, made *pod.Pod) error {
 	if _, err := made.AllocateUID(); err != nil {
 		return err
 	}
-	manifest, err := json.Marshal(prep.manifest)
-	if err != nil {
-		return err
-	}
-	return made.WriteFile(stage1.PodManifestFile, manifest)
+	return made.WriteFile(stage1.PodManifestFile, prep.content.text)
 }
 
 // addApp writes what the stage1 is to know of an app.
@@ -161,7 +155,7 @@ func (prep *preparation) showTrees() (unmount func(), err error) {
 		return nil, err
 	}
 	var apps []string
-	for _, app := range prep.manifest.Apps {
+	for _, app := range prep.content.manifest.Apps {
 		apps = append(apps, string(app.Name))
 	}
 	return pod.ShowTrees(filepath.Join(tree.Path, "rootfs"), apps)

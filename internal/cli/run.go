@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -16,7 +15,6 @@ import (
 	"rkt/internal/image/store"
 	"rkt/internal/pod"
 	"rkt/internal/stage1"
-	"rkt/internal/version"
 )
 
 // run is what the flags of the command say about the pod.
@@ -29,6 +27,7 @@ type run struct {
 	environment environmentFlags
 	hostname    string
 	uuidFile    string
+	manifest    string // file with the whole manifest of the pod
 	interactive bool
 }
 
@@ -64,24 +63,30 @@ func (r *run) add(flags *pflag.FlagSet) {
 	flags.Var(&r.ports, "port", portUsage)
 	flags.StringVar(&r.hostname, "hostname", "", "host name of the pod; rkt-UUID if empty")
 	flags.StringVar(&r.uuidFile, "uuid-file-save", "", "write the pod's UUID to this file")
+	flags.StringVar(&r.manifest, "pod-manifest", "", "file with the whole manifest of the pod, in place of images and what is said about them")
 	flags.BoolVar(&r.interactive, "interactive", false, "attach the terminal to the pod's only app")
 	addUnsupported(flags, "ipc", "mds-register", "mount",
-		"no-overlay", "pod-manifest", "private-users", "seccomp", "stderr", "stdin", "stdout", "volume")
+		"no-overlay", "private-users", "seccomp", "stderr", "stdin", "stdout", "volume")
 }
 
 // maxHostname is how long Linux lets a host name be.
 const maxHostname = 64
 
-func (r *run) check() error {
+// errConflict is about flags that say what is in the manifest.
+var errConflict = errors.New("conflicting flags set with --pod-manifest (see --help)")
+
+func (r *run) check(policy fetch.PullPolicy) error {
 	switch {
+	case r.manifest != "" && (len(r.parser.Apps) > 0 || len(r.ports) > 0 || policy != fetch.PullNew || r.environment.given()):
+		return errConflict
 	case r.interactive && len(r.parser.Apps) > 1:
 		return errors.New("interactive option only supports one image")
-	case len(r.parser.Apps) == 0:
+	case len(r.parser.Apps) == 0 && r.manifest == "":
 		return errors.New("must provide at least one image or specify the pod manifest")
 	case len(r.hostname) > maxHostname || strings.ContainsFunc(r.hostname, notInHostname):
 		return fmt.Errorf("--hostname %q: must be at most %d letters, digits, dashes and dots", r.hostname, maxHostname)
 	}
-	return r.network.check(r.ports)
+	return r.network.check(len(r.ports))
 }
 
 func notInHostname(c rune) bool {
@@ -92,14 +97,10 @@ func notInHostname(c rune) bool {
 func (p *program) run(cmd *cobra.Command, r *run) error {
 	policy, err := r.pull.effective()
 	if err == nil {
-		err = r.check()
+		err = r.check(policy)
 	}
 	if err != nil {
 		return usage(cmd, err)
-	}
-	variables, err := r.environment.read()
-	if err != nil {
-		return err
 	}
 	images, err := p.openStore()
 	if err != nil {
@@ -111,22 +112,16 @@ func (p *program) run(cmd *cobra.Command, r *run) error {
 		return err
 	}
 	defer source.close()
-	apps, err := p.fetchApps(cmd.Context(), r.parser.Apps, p.fetcher(images, policy))
+	content, err := p.podContent(cmd.Context(), r, images, policy)
 	if err != nil {
 		return err
-	}
-	variables.Ports = r.ports
-	variables.Version, variables.UID, variables.GID = version.Version, os.Getuid(), os.Getgid()
-	manifest, err := podmanifest.Build(apps, *variables)
-	if err != nil {
-		return detail(err)
 	}
 	pods, err := p.pods()
 	if err != nil {
 		return err
 	}
 	return p.start(cmd, &preparation{
-		run: r, pods: pods, images: images, apps: apps, manifest: manifest,
+		run: r, pods: pods, images: images, content: content,
 		findStage1: func(ctx context.Context) (*pod.Stage1, error) { return p.stage1(ctx, source, images) },
 	})
 }

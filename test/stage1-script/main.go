@@ -209,8 +209,9 @@ func load() (*appc.PodManifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, app := range manifest.Apps {
-		if err := checkApp(string(app.Name)); err != nil {
+	for i := range manifest.Apps {
+		app := &manifest.Apps[i]
+		if err := checkApp(app); err != nil {
 			return nil, fmt.Errorf("app %q: %w", app.Name, err)
 		}
 	}
@@ -222,13 +223,20 @@ func load() (*appc.PodManifest, error) {
 	return manifest, nil
 }
 
-func checkApp(name string) error {
+// checkApp checks what an app comes with. What the pod's manifest does not say of
+// it the image's does.
+func checkApp(app *appc.RuntimeApp) error {
+	name := string(app.Name)
 	text, err := os.ReadFile(stage1.AppManifestFile(name))
 	if err != nil {
 		return err
 	}
-	if _, err := appc.ParseImageManifest(text); err != nil {
+	image, err := appc.ParseImageManifest(text)
+	if err != nil {
 		return err
+	}
+	if app.App == nil {
+		app.App = image.App
 	}
 	if text, err = os.ReadFile(stage1.AppDiskFile(name)); err != nil {
 		return err
