@@ -1,14 +1,15 @@
 package cli
 
 import (
+	"context"
 	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"rkt/internal/appc"
 	"rkt/internal/cli/appargs"
-	"rkt/internal/image"
 	"rkt/internal/image/fetch"
 	"rkt/internal/image/store"
 	"rkt/internal/image/trust"
@@ -63,8 +64,15 @@ func (p *program) newFetch() *cobra.Command {
 	var pull pullFlags
 	var full bool
 	cmd := &cobra.Command{
-		Use:                "fetch [--pull-policy=POLICY] [--full] IMAGE [--signature=FILE]…",
-		Short:              "Fetch images and store them",
+		Use:   "fetch [--pull-policy=POLICY] [--full] IMAGE [--signature=FILE]…",
+		Short: "Fetch images and store them",
+		Long: `Finds images by their names, such as example.com/app:v1.0.0,os=linux, or
+takes them from URLs and files, checks their signatures, and keeps them and all
+that they depend on. Prints the id of each image.
+
+Where an image with a name is, and which keys sign it, is asked from the pages
+at https://NAME and above. What a server has said about how long an image stays
+as it is, and what came of a download that was cut off, is used.`,
 		DisableFlagParsing: true, // the flags after an image are about it
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := parseApps(cmd, parser, args); err != nil {
@@ -104,25 +112,41 @@ func (p *program) fetch(cmd *cobra.Command, apps []*appargs.App, pull *pullFlags
 		return err
 	}
 	defer images.Close()
-	fetcher := p.fetcher(images, policy)
 	for _, app := range apps {
-		ref, err := parseImage(app.Image)
-		if err == nil && ref.Kind == image.KindHash {
-			err = errors.New("an image ID names what is in the store already")
+		if appc.IsHash(app.Image) {
+			return aboutImage(app.Image, errors.New("an image ID names what is in the store already"))
 		}
-		if err != nil {
-			return aboutImage(app.Image, err)
-		}
-		id, err := fetcher.Fetch(cmd.Context(), ref, fetch.Options{SignaturePath: app.Signature})
-		if err != nil {
-			return aboutImage(app.Image, err)
-		}
+	}
+	ids, err := fetchAll(cmd.Context(), p.fetcher(images, policy), apps)
+	if err != nil {
+		return err
+	}
+	for _, id := range ids {
 		if !full {
 			id = id[:min(len(id), fetchedID)]
 		}
 		fmt.Fprintln(p.stdout, id)
 	}
 	return nil
+}
+
+// fetchAll makes sure that all images, and what they depend on, are in the store
+// and returns their ids.
+func fetchAll(ctx context.Context, fetcher *fetch.Fetcher, apps []*appargs.App) ([]string, error) {
+	wants := make([]fetch.Want, len(apps))
+	for i, app := range apps {
+		ref, err := parseImage(app.Image)
+		if err != nil {
+			return nil, aboutImage(app.Image, err)
+		}
+		wants[i] = fetch.Want{Reference: ref, Options: fetch.Options{SignaturePath: app.Signature}}
+	}
+	ids, err := fetcher.FetchAll(ctx, wants)
+	var about *fetch.ImageError
+	if errors.As(err, &about) {
+		return nil, aboutImage(about.Image, about.Err)
+	}
+	return ids, err
 }
 
 // fetcher returns one that obeys the global flags.

@@ -40,10 +40,3 @@ func printable(text string) string {
 		return r
 	}, text)
 }
-
-// diag prints a message that is only of interest with --debug.
-func (m messages) diag(text string) {
-	if m.debug {
-		m.print(text)
-	}
-}

@@ -2,8 +2,9 @@ package cli
 
 import (
 	"fmt"
-	"io"
 	"os"
+	"strings"
+	"sync"
 
 	"github.com/vbauerster/mpb/v8"
 	"github.com/vbauerster/mpb/v8/decor"
@@ -15,29 +16,57 @@ import (
 // progressWidth is how many columns a progress bar has, as it always had.
 const progressWidth = 80
 
-// progress tells people how fetching goes: with bars on a terminal, else with
-// one line for each download.
-type progress struct{ messages }
+// progress tells people how fetching goes: with a bar for each download on a
+// terminal, else with one line for each. It may be used by several goroutines
+// at once.
+type progress struct {
+	messages
 
-func (p *program) progress() *progress { return &progress{p.messagesOf("image")} }
+	mu   sync.Mutex
+	bars *mpb.Progress // nil if there are none
+	open int           // bars that move
+}
+
+func (p *program) progress() *progress { return &progress{messages: p.messagesOf("image")} }
 
 // Diag prints what is only of interest with --debug.
-func (p *progress) Diag(text string) { p.diag(text) }
+func (p *progress) Diag(text string) {
+	if p.debug {
+		p.Info(text)
+	}
+}
 
-// Info prints a message.
-func (p *progress) Info(text string) { p.print(text) }
+// Info prints a message, above the bars if there are any.
+func (p *progress) Info(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bars == nil {
+		p.print(text)
+		return
+	}
+	m := p.messages
+	m.w = p.bars
+	m.print(text)
+}
 
 // Transfer shows a download.
 func (p *progress) Transfer(label string, total int64) fetch.Transfer {
-	if f, ok := p.w.(*os.File); ok && term.IsTerminal(int(f.Fd())) {
-		return newBar(f, label, total)
+	label = printable(strings.ReplaceAll(label, "\n", " "))
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if f, ok := p.w.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
+		return &plainTransfer{p: p, label: label}
 	}
-	return &plainTransfer{w: p.w, label: label}
+	if p.bars == nil {
+		p.bars = mpb.New(mpb.WithOutput(p.w), mpb.WithWidth(progressWidth))
+	}
+	p.open++
+	return &bar{progress: p, bar: newBar(p.bars, label, total)}
 }
 
 // plainTransfer prints one line at the end of a download.
 type plainTransfer struct {
-	w     io.Writer
+	p     *progress
 	label string
 	bytes int64
 }
@@ -46,33 +75,45 @@ func (t *plainTransfer) Add(bytes int64) { t.bytes += bytes }
 
 func (t *plainTransfer) Done(err error) {
 	if err == nil {
-		fmt.Fprintf(t.w, "%s: %s\n", t.label, decimalSize(t.bytes))
+		t.p.mu.Lock()
+		defer t.p.mu.Unlock()
+		fmt.Fprintf(t.p.w, "%s: %s\n", t.label, decimalSize(t.bytes))
 	}
 }
 
-// bar redraws one line of a terminal.
+// bar is one line of a terminal that is drawn again and again.
 type bar struct {
-	container *mpb.Progress
-	bar       *mpb.Bar
+	progress *progress
+	bar      *mpb.Bar
 }
 
-func newBar(w io.Writer, label string, total int64) *bar {
-	container := mpb.New(mpb.WithOutput(w), mpb.WithWidth(progressWidth))
-	size := decor.CountersKiloByte(" %.2f/%.2f")
+func newBar(bars *mpb.Progress, label string, total int64) *mpb.Bar {
+	size := decor.Any(func(s decor.Statistics) string {
+		return " " + decimalSize(s.Current) + "/" + decimalSize(s.Total)
+	})
 	if total < 0 {
-		size = decor.CurrentKiloByte(" %.2f of an unknown total size")
+		size = decor.Any(func(s decor.Statistics) string { return decimalSize(s.Current) + " of an unknown total size" })
+		return bars.New(0, mpb.NopStyle(), mpb.PrependDecorators(decor.Name(label+": "), size))
 	}
-	return &bar{container, container.New(max(total, 0), mpb.BarStyle().Lbound("[").Filler("=").Tip(">").Padding(" ").Rbound("]"),
-		mpb.PrependDecorators(decor.Name(label+": ")), mpb.AppendDecorators(size))}
+	return bars.New(total, mpb.BarStyle().Lbound("[").Filler("=").Tip(">").Padding(" ").Rbound("]"),
+		mpb.PrependDecorators(decor.Name(label+": ")), mpb.AppendDecorators(size))
 }
 
 func (b *bar) Add(bytes int64) { b.bar.IncrInt64(bytes) }
 
+// Done leaves the line as it is. With the last the terminal is everybody's again.
 func (b *bar) Done(err error) {
 	if err != nil {
 		b.bar.Abort(false)
 	} else {
 		b.bar.SetTotal(-1, true)
 	}
-	b.container.Wait()
+	b.bar.Wait()
+	p := b.progress
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.open--; p.open == 0 {
+		p.bars.Wait()
+		p.bars = nil
+	}
 }

@@ -12,7 +12,6 @@ import (
 	"rkt/internal/cli/appargs"
 	"rkt/internal/cli/podmanifest"
 	"rkt/internal/image/fetch"
-	"rkt/internal/image/store"
 	"rkt/internal/pod"
 	"rkt/internal/stage1"
 )
@@ -128,25 +127,17 @@ func (p *program) run(cmd *cobra.Command, r *run) error {
 
 // fetchApps makes sure that all images are in the store.
 func (p *program) fetchApps(ctx context.Context, args []*appargs.App, fetcher *fetch.Fetcher) ([]podmanifest.App, error) {
+	ids, err := fetchAll(ctx, fetcher, args)
+	if err != nil {
+		return nil, err
+	}
 	var apps []podmanifest.App
-	for _, app := range args {
-		stored, err := fetchApp(ctx, app, fetcher)
+	for i, app := range args {
+		stored, err := fetcher.Store.Get(ids[i])
 		if err != nil {
-			return nil, err
+			return nil, aboutImage(app.Image, err)
 		}
 		apps = append(apps, podmanifest.App{Args: app, ID: stored.ID, Image: stored.Manifest, ImageJSON: stored.ManifestJSON})
 	}
 	return apps, nil
-}
-
-func fetchApp(ctx context.Context, app *appargs.App, fetcher *fetch.Fetcher) (*store.Image, error) {
-	ref, err := parseImage(app.Image)
-	if err != nil {
-		return nil, aboutImage(app.Image, err)
-	}
-	id, err := fetcher.Fetch(ctx, ref, fetch.Options{SignaturePath: app.Signature})
-	if err != nil {
-		return nil, aboutImage(app.Image, err)
-	}
-	return fetcher.Store.Get(id)
 }

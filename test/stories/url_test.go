@@ -31,12 +31,13 @@ func fetchByURL(t *testing.T, p programs) {
 	}{
 		{"trust --root --skip-fingerprint-review $URL/key", 254, "--insecure-allow-http required for http URLs"},
 		{"trust --root --skip-fingerprint-review --insecure-allow-http $URL/key", 0, "Added root key at"},
-		{"fetch $URL/app.aci", 254, `^fetch: image "$URL/app.aci": .*http`},
+		{"fetch $URL/app.aci", 254, `(?m)^fetch: image "$URL/app.aci": .*plain http is not allowed`},
 		{"--insecure-options=http fetch $URL/app.aci", 0, "(?s)Downloading signature: .* B\nDownloading ACI: .* kB\nimage: signature verified:\n"},
 		{"--insecure-options=http fetch $URL/missing.aci", 254, "404"},
 		{"--insecure-options=http fetch $URL/unsigned.aci", 254, "image has no signature: .*404"},
-		{"--insecure-options=http fetch $URL/broken.aci", 254, `(?m)^fetch: image "$URL/broken.aci": the server has closed the connection after 1000 of 100000 bytes$`},
-		{"--insecure-options=http run $URL/app.aci", 0, "signature verified"},
+		{"--insecure-options=http fetch $URL/broken.aci", 254, `(?m)^fetch: image "$URL/broken.aci": error downloading ACI: the server has closed the connection after 1000 of 100000 bytes$`},
+		{"--insecure-options=http --debug run $URL/app.aci", 0, "image: using image from local store for url $URL/app.aci"},
+		{"--insecure-options=http run --pull-policy=update $URL/app.aci", 0, "signature verified"},
 	} {
 		args := strings.Fields(strings.ReplaceAll(test.args, "$URL", server.URL))
 		cmd := at.command(t, args...)

@@ -220,7 +220,7 @@ func (s *Store) Remove(id string) error {
 		return err
 	}
 	fault.Point("store.remove.after")
-	if err := s.removeParts(id); err != nil {
+	if err := errors.Join(s.removeParts(id), s.forgetRemotes(id)); err != nil {
 		l.abandon()
 		return err
 	}

@@ -20,7 +20,12 @@ type lock struct {
 
 // lock waits for the lock name in one of the lock directories.
 func (s *Store) lock(ctx context.Context, dir, name string) (*lock, error) {
-	path := filepath.Join(s.dir, dir, name)
+	return lockPath(ctx, filepath.Join(s.dir, dir, name), func() {})
+}
+
+// lockPath waits for the lock whose file is at path; waiting is called if it has
+// to.
+func lockPath(ctx context.Context, path string, waiting func()) (*lock, error) {
 	for {
 		// Reading is enough to lock, and all that the group may do with a lock
 		// of another user's.
@@ -28,8 +33,15 @@ func (s *Store) lock(ctx context.Context, dir, name string) (*lock, error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := waitFlock(ctx, f); err != nil {
-			return nil, err
+		free, err := linux.TryLockExclusive(f)
+		if err != nil {
+			return nil, errors.Join(err, f.Close())
+		}
+		if !free {
+			waiting()
+			if err := waitFlock(ctx, f); err != nil {
+				return nil, err
+			}
 		}
 		if l := heldAt(f, path); l != nil {
 			return l, nil
@@ -40,11 +52,6 @@ func (s *Store) lock(ctx context.Context, dir, name string) (*lock, error) {
 // waitFlock locks f. If it gives up it closes f, once the waiting that cannot
 // be stopped has ended.
 func waitFlock(ctx context.Context, f *os.File) error {
-	if ok, err := linux.TryLockExclusive(f); ok {
-		return nil
-	} else if err != nil {
-		return errors.Join(err, f.Close())
-	}
 	done := make(chan error, 1)
 	go func() { done <- linux.LockExclusive(f) }()
 	select {

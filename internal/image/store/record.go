@@ -119,3 +119,13 @@ func (s *Store) touch(id string) error {
 	}
 	return &os.PathError{Op: "utimes", Path: s.recordFile(id), Err: err}
 }
+
+// ArchiveSize returns how many bytes the archive of the image with the given
+// whole id has, as it was fetched and uncompressed.
+func (s *Store) ArchiveSize(id string) (packed, plain int64, err error) {
+	r, err := s.readRecord(id)
+	if err != nil {
+		return 0, 0, err
+	}
+	return r.Size, r.Plain, nil
+}

@@ -15,6 +15,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -106,6 +107,7 @@ const (
 	tmpDir      = "tmp"
 	diskDir     = "disk"
 	treeDir     = "tree"
+	remoteDir   = "remote"
 )
 
 // signatureExtension is added to the name of a blob for that of its signature.
@@ -126,6 +128,7 @@ func (s *Store) makeDirs(dataDir string) error {
 		{lockDir, dirMode},
 		{treeLockDir, diskDirMode},
 		{tmpDir, dirMode},
+		{remoteDir, dirMode},
 		{diskDir, diskDirMode},
 		{treeDir, treeDirMode},
 	} {
@@ -156,6 +159,9 @@ func (s *Store) clean() error {
 		if err != nil && !errors.Is(err, fs.ErrPermission) {
 			return err
 		}
+	}
+	if err := s.sweepDownloads(time.Now()); err != nil {
+		return err
 	}
 	if err := s.sweepLocks(treeLockDir, func(string) error { return nil }); err != nil {
 		return err

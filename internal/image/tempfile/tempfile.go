@@ -121,6 +121,21 @@ func (t *Temp) Renamed() error {
 	return t.File.Close()
 }
 
+// Adopt returns a Temp for the open file f at path, which the caller has made and
+// locked. It has a name of the caller's, so that Sweep passes it over if its
+// maker is killed.
+func Adopt(f *os.File, path string) *Temp { return &Temp{File: f, path: path} }
+
+// Keep closes File, and with that unlocks it, but leaves it where it is. It may
+// always be called and does nothing after Commit and Discard.
+func (t *Temp) Keep() {
+	if t.gone {
+		return
+	}
+	t.gone = true
+	_ = t.File.Close()
+}
+
 // Discard removes what was not committed. It may always be called, deferred
 // for instance, and does nothing after Commit.
 func (t *Temp) Discard() {

@@ -62,6 +62,12 @@ func (s *Keystore) keyring(name appc.ACIdentifier) (keyring, error) {
 	return ring, nil
 }
 
+// HasKeys says whether any key is trusted for the image name.
+func (s *Keystore) HasKeys(name appc.ACIdentifier) (bool, error) {
+	ring, err := s.keyring(name)
+	return len(ring) > 0, err
+}
+
 // dirs returns the system's and the local directory of one kind.
 func (s *Keystore) dirs(kind string) []string {
 	var dirs []string
