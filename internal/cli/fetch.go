@@ -162,6 +162,7 @@ func (p *program) fetcher(images *store.Store, policy fetch.PullPolicy) *fetch.F
 		Version:     version.Version,
 		Reporter:    p.progress(),
 		Credentials: p.credentials(),
+		KeyOffer:    p,
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"net/url"
 
 	"rkt/internal/appc"
+	"rkt/internal/image/discover"
 	"rkt/internal/image/fetch"
 	"rkt/internal/image/trust"
 )
@@ -37,6 +38,30 @@ func (o *keyOffer) locations(ctx context.Context, locations []string) error {
 			return err
 		}
 	}
+	return o.outcome()
+}
+
+// discovered offers the keys that the owner of the prefix names.
+func (o *keyOffer) discovered(ctx context.Context) error {
+	fetcher := o.p.fetcher(nil, fetch.PullUpdate)
+	fetcher.Insecure.HTTP = o.allowHTTP
+	found, err := fetcher.DiscoverKeys(ctx, o.prefix)
+	if errors.Is(err, discover.ErrNotFound) {
+		return detail(fmt.Errorf("meta discovery on %s resulted in no keys: %w", o.prefix, err))
+	}
+	if err != nil {
+		return err
+	}
+	for _, k := range found {
+		if err := o.file(ctx, k.URL, k.Data, k.Err, o.isAutomatic(k.URL)); err != nil {
+			return err
+		}
+	}
+	return o.outcome()
+}
+
+// outcome says what was wrong with any of the keys.
+func (o *keyOffer) outcome() error {
 	switch len(o.failed) {
 	case 0:
 		return nil
@@ -54,6 +79,12 @@ func (o *keyOffer) locations(ctx context.Context, locations []string) error {
 func (o *keyOffer) location(ctx context.Context, location string) error {
 	fetcher, automatic := o.source(location)
 	data, err := fetcher.GetKeys(ctx, location)
+	return o.file(ctx, location, data, err, automatic)
+}
+
+// file offers all keys in the data of one file or URL, or takes note of why there
+// is none.
+func (o *keyOffer) file(ctx context.Context, location string, data []byte, err error, automatic bool) error {
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}
@@ -77,19 +108,20 @@ func (o *keyOffer) fail(location string, err error) {
 	o.failed = append(o.failed, fmt.Errorf("key %q: %w", location, detail(err)))
 }
 
-// source returns how to get what is at a location, and whether the user has said
-// that keys from there need no review. That counts for this location only, and
-// only if nobody can have got between: certificates are checked, and no
-// redirection leads away from https.
+// source returns how to get what is at a location, and whether it needs no
+// review.
 func (o *keyOffer) source(location string) (fetcher *fetch.Fetcher, automatic bool) {
 	fetcher = o.p.fetcher(nil, fetch.PullUpdate)
 	fetcher.Insecure.HTTP = o.allowHTTP
+	return fetcher, o.isAutomatic(location)
+}
+
+// isAutomatic says whether the user has said that keys from a location need no
+// review. That counts for this location only, and only if nobody can have got
+// between: certificates are checked, and no redirection leads away from https.
+func (o *keyOffer) isAutomatic(location string) bool {
 	u, err := url.Parse(location)
-	automatic = o.p.global.trustKeysFromHTTPS && err == nil && u.Scheme == "https" && !fetcher.Insecure.TLS
-	if automatic {
-		fetcher.Insecure.HTTP = false
-	}
-	return fetcher, automatic
+	return o.p.global.trustKeysFromHTTPS && err == nil && u.Scheme == "https" && !o.p.global.insecure.has(insecureTLS)
 }
 
 // key shows one key, asks about it unless the user has said not to, and adds it.
@@ -147,4 +179,18 @@ func (o *keyOffer) add(key *trust.Key, location string) error {
 		o.m.printf("Added key for prefix %q at %q", o.prefix, path)
 	}
 	return nil
+}
+
+// OfferKeys offers the keys that the owner of a name names, before an image is
+// fetched that no key is there for. If there are none, or none is accepted, it is
+// the check of the signature that says so.
+func (p *program) OfferKeys(ctx context.Context, name appc.ACIdentifier) error {
+	offer := p.newKeyOffer(name)
+	offer.allowHTTP = p.global.insecure.has(insecurePubKey) && p.global.insecure.has(insecureHTTP)
+	err := offer.discovered(ctx)
+	if errors.Is(err, discover.ErrNotFound) {
+		offer.m.printf("%v", err)
+		return nil
+	}
+	return err
 }

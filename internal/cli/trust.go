@@ -47,6 +47,9 @@ func (p *program) trust(cmd *cobra.Command, t *trustFlags, locations []string) e
 	}
 	offer := p.newKeyOffer(appc.ACIdentifier(t.prefix))
 	offer.skipReview, offer.allowHTTP = t.skipReview, t.insecureAllowHTTP
+	if len(locations) == 0 {
+		return offer.discovered(cmd.Context())
+	}
 	return offer.locations(cmd.Context(), locations)
 }
 
@@ -63,8 +66,6 @@ func (t *trustFlags) check(cmd *cobra.Command, locations []string) error {
 		return errors.New("--prefix must not contain a URL scheme, omit https://")
 	case t.root && len(locations) == 0:
 		return errhint.With(errors.New("must provide a key to trust for all images"), "name its file or URL")
-	case len(locations) == 0:
-		return errhint.With(errors.New("discovery of keys is not supported yet"), "name the file or URL of the key")
 	}
 	if t.prefix != "" {
 		if _, err := appc.NewACIdentifier(t.prefix); err != nil {

@@ -91,6 +91,7 @@ func TestSeveral(t *testing.T) {
 	if !strings.Contains(w.reports.all(), "begin Downloading ACI example.com/a/two:1.0") {
 		t.Errorf("reports\n%s", w.reports.all())
 	}
+	w.publishWith("four")
 	_, err = w.all("example.com/a/one:1.0", "example.com/a/missing:1.0", "example.com/a/four:1.0")
 	var about *ImageError
 	if !errors.As(err, &about) || about.Image != "example.com/a/missing:1.0" {

@@ -180,14 +180,6 @@ func (f *Fetcher) client() *web.Client {
 	})
 }
 
-// DiscoverKeys returns where the keys for images below the prefix of names can
-// be had. Where none are found it is discover.ErrNotFound.
-func (f *Fetcher) DiscoverKeys(ctx context.Context, prefix appc.ACIdentifier) ([]discover.Key, error) {
-	client := f.client()
-	defer client.Close()
-	return f.discoverer(client).Keys(ctx, prefix)
-}
-
 func (f *Fetcher) discoverer(client *web.Client) *discover.Discoverer {
 	return &discover.Discoverer{Client: client, AllowHTTP: f.Insecure.HTTP, Diag: f.diag}
 }

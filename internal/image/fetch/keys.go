@@ -7,6 +7,7 @@ import (
 	"io"
 	"net/url"
 
+	"rkt/internal/appc"
 	"rkt/internal/image/web"
 )
 
@@ -34,4 +35,31 @@ func (f *Fetcher) GetKeys(ctx context.Context, location string) ([]byte, error) 
 	}
 	defer file.Close()
 	return io.ReadAll(io.LimitReader(file, maxKeys+1))
+}
+
+// FoundKeys is what was found at one of the locations that discovery has named.
+type FoundKeys struct {
+	URL  string
+	Data []byte // for trust.ReadKeys
+	Err  error  // why there is none
+}
+
+// DiscoverKeys gets the keys that the owner of a prefix of names says images
+// below it are signed with. If there are none it is discover.ErrNotFound.
+func (f *Fetcher) DiscoverKeys(ctx context.Context, prefix appc.ACIdentifier) ([]FoundKeys, error) {
+	client := f.client()
+	defer client.Close()
+	places, err := f.discoverer(client).Keys(ctx, prefix)
+	if err != nil {
+		return nil, err
+	}
+	var found []FoundKeys
+	for _, place := range places {
+		k := FoundKeys{URL: place.URL}
+		if k.Data, err = client.All(ctx, web.Request{URL: place.URL, From: place.Page}, maxKeys); err != nil {
+			k.Err = fmt.Errorf("error downloading the key: %w", err)
+		}
+		found = append(found, k)
+	}
+	return found, context.Cause(ctx)
 }

@@ -249,9 +249,11 @@ func TestKeyOffer(t *testing.T) {
 func TestDiscoverKeys(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)
-	w.handlers["example.com/"] = send([]byte("<meta name=ac-discovery-pubkeys content='example.com https://example.com/keys'>"))
+	w.handlers["example.com/"] = send([]byte("<meta name=ac-discovery-pubkeys content='example.com https://example.com/keys'>" +
+		"<meta name=ac-discovery-pubkeys content='example.com https://example.com/missing'>"))
+	w.handlers["example.com/keys"] = send([]byte("a key"))
 	keys, err := w.fetcher.DiscoverKeys(t.Context(), "example.com/a")
-	if err != nil || len(keys) != 1 || keys[0].URL != "https://example.com/keys" {
+	if err != nil || len(keys) != 2 || keys[0].URL != "https://example.com/keys" || string(keys[0].Data) != "a key" || keys[0].Err != nil || keys[1].Err == nil {
 		t.Errorf("%v, %v", keys, err)
 	}
 	if _, err := w.fetcher.DiscoverKeys(t.Context(), "other.com"); !errors.Is(err, discover.ErrNotFound) {
