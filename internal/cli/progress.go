@@ -96,7 +96,7 @@ func newBar(bars *mpb.Progress, label string, total int64) *mpb.Bar {
 		return bars.New(0, mpb.NopStyle(), mpb.PrependDecorators(decor.Name(label+": "), size))
 	}
 	return bars.New(total, mpb.BarStyle().Lbound("[").Filler("=").Tip(">").Padding(" ").Rbound("]"),
-		mpb.PrependDecorators(decor.Name(label+": ")), mpb.AppendDecorators(size))
+		mpb.PrependDecorators(decor.Name(label+": ")), mpb.AppendDecorators(size), mpb.BarFillerTrim())
 }
 
 func (b *bar) Add(bytes int64) { b.bar.IncrInt64(bytes) }

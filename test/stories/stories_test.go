@@ -26,8 +26,9 @@ const patience = time.Minute
 // programs holds rkt, its stage1 image beside it, and the images of the
 // stories.
 type programs struct {
-	rkt    string
-	images string
+	rkt      string
+	images   string
+	internet string
 }
 
 // build makes everything once for all stories.
@@ -41,10 +42,11 @@ func build(t *testing.T, tags string) programs {
 	if err := os.Chmod(filepath.Dir(dir), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	p := programs{rkt: filepath.Join(dir, "rkt"), images: filepath.Join(dir, "images")}
+	p := programs{rkt: filepath.Join(dir, "rkt"), images: filepath.Join(dir, "images"), internet: filepath.Join(dir, "internet")}
 	stage1 := filepath.Join(dir, "stage1-script")
 	goBuild(t, tags, "rkt/cmd/rkt", p.rkt)
 	goBuild(t, tags, "rkt/test/stage1-script", stage1)
+	goBuild(t, tags, "rkt/test/internet", p.internet)
 	if err := os.Mkdir(p.images, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -79,6 +81,7 @@ func TestStories(t *testing.T) {
 	t.Run("TrustOverHTTPS", func(t *testing.T) { trustOverHTTPS(t, p) })
 	t.Run("CompletesInBash", func(t *testing.T) { completesInBash(t, p) })
 	t.Run("TabKey", func(t *testing.T) { tabKey(t, p) })
+	t.Run("ByName", func(t *testing.T) { byName(t, p) })
 	t.Run("FetchByURL", func(t *testing.T) { fetchByURL(t, p) })
 	t.Run("Interrupted", func(t *testing.T) { interrupted(t, p) })
 	t.Run("ManyAtOnce", func(t *testing.T) { manyAtOnce(t, p) })
