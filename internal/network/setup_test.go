@@ -136,13 +136,32 @@ func TestHostsServices(t *testing.T) {
 			t.Errorf("%s: %d packets were dropped, then %d", address, before, after)
 		}
 	}
+	// From another's address, and to where clouds have their metadata.
+	h.inPod("ip", "address", "add", "172.16.28.99/32", "dev", "eth0")
+	for _, test := range []struct{ from, to string }{{"172.16.28.99", "10.9.9.2:1"}, {"0.0.0.0", "169.254.169.254:80"}} {
+		before := h.dropped()
+		_ = fromPodAs(test.from, test.to)
+		if after := h.dropped(); after <= before {
+			t.Errorf("%v: %d packets were dropped, then %d", test, before, after)
+		}
+	}
+	if err := fromPod("10.9.9.2:1"); !errors.Is(err, unix.ECONNREFUSED) {
+		t.Errorf("the world: %v", err)
+	}
 	h.teardown()
 	listener.Close()
 	h.clean()
 }
 
+func (h *host) inPod(args ...string) {
+	h.Helper()
+	h.output("nsenter", append([]string{"--net=" + namespaceFile}, args...)...)
+}
+
 // fromPod tries to connect for a second.
-func fromPod(address string) error {
+func fromPod(address string) error { return fromPodAs("0.0.0.0", address) }
+
+func fromPodAs(source, address string) error {
 	to := netip.MustParseAddrPort(address)
 	return linux.InNetNamespace(namespaceFile, func() error {
 		fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
@@ -153,6 +172,9 @@ func fromPod(address string) error {
 		if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_SNDTIMEO, &unix.Timeval{Sec: 1}); err != nil {
 			return err
 		}
+		if err := unix.Bind(fd, &unix.SockaddrInet4{Addr: netip.MustParseAddr(source).As4()}); err != nil {
+			return err
+		}
 		return unix.Connect(fd, &unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()})
 	})
 }
@@ -160,7 +182,7 @@ func fromPod(address string) error {
 // dropped sums what rules of our chains dropped.
 func (h *host) dropped() (sum int) {
 	h.Helper()
-	for line := range strings.Lines(h.output("iptables", "-L", "-v", "-n", "-x")) {
+	for line := range strings.Lines(h.output("iptables", "-L", "-v", "-n", "-x") + h.output("iptables", "-t", "raw", "-L", "-v", "-n", "-x")) {
 		fields := strings.Fields(line)
 		if len(fields) > 2 && fields[2] == "DROP" {
 			n, err := strconv.Atoi(fields[0])

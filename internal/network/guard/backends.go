@@ -19,8 +19,15 @@ func output(cmd *exec.Cmd, stdin []byte) (string, error) {
 	return string(out), err
 }
 
-// iptables keeps a chain for each pod, which INPUT leads to.
+// metadata is where clouds have it. Source: RFC 3927.
+const metadata = "169.254.0.0/16"
+
+// iptables keeps two chains of one name for each pod: PREROUTING of the table
+// raw leads to the one, INPUT of the table filter to the other.
 type iptables struct{}
+
+// hooks are the chains that lead to a pod's, by table.
+func hooks() map[string]string { return map[string]string{"raw": "PREROUTING", "filter": "INPUT"} }
 
 // programs are iptables for both families; a host may lack the second.
 func (iptables) programs() []string {
@@ -31,51 +38,51 @@ func (iptables) programs() []string {
 	return all
 }
 
-func (i iptables) protect(chain string, interfaces []string) error {
+func (i iptables) protect(chain string, p pod) error {
 	if err := i.release(chain); err != nil {
 		return err // of a start that was killed
 	}
 	for _, program := range i.programs() {
-		icmp := map[string]string{"iptables": "icmp", "ip6tables": "ipv6-icmp"}[program]
-		commands := [][]string{
-			{"-N", chain},
-			{"-A", chain, "-p", icmp, "-j", "RETURN"},
-			{"-A", chain, "-m", "conntrack", "--ctstate", "ESTABLISHED,RELATED", "-j", "RETURN"},
-			{"-A", chain, "-j", "DROP"},
-		}
-		for _, name := range interfaces {
-			commands = append(commands, []string{"-I", "INPUT", "1", "-i", name, "-j", chain})
-		}
-		for _, args := range commands {
-			if _, err := run(nil, program, append([]string{"-w"}, args...)...); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
-
-// release removes the ways to the chain, then the chain.
-func (i iptables) release(chain string) error {
-	for _, program := range i.programs() {
-		rules, err := run(nil, program, "-w", "-S")
-		if err != nil {
+		script := i.script(chain, p, program == "ip6tables")
+		if _, err := run([]byte(script), program+"-restore", "-w", "--noflush"); err != nil {
 			return err
 		}
-		for line := range strings.Lines(rules) {
-			fields := strings.Fields(line)
-			if len(fields) > 2 && fields[0] == "-A" && fields[1] == "INPUT" && fields[len(fields)-1] == chain {
-				fields[0] = "-D"
-				if _, err := run(nil, program, append([]string{"-w"}, fields...)...); err != nil {
-					return err
-				}
-			}
+	}
+	return nil
+}
+
+// script is what iptables-restore reads.
+func (iptables) script(chain string, p pod, six bool) string {
+	var raw, filter strings.Builder
+	icmp := "icmp"
+	if six {
+		icmp = "ipv6-icmp"
+		// Neighbours are found with these.
+		fmt.Fprintf(&raw, "-A %[1]s -s fe80::/10 -j RETURN\n-A %[1]s -s ::/128 -j RETURN\n", chain)
+	} else {
+		fmt.Fprintf(&raw, "-A %s -d %s -j DROP\n", chain, metadata)
+	}
+	for _, source := range p.sources {
+		if source.Is6() == six {
+			fmt.Fprintf(&raw, "-A %s -s %s -j RETURN\n", chain, source)
 		}
-		if !hasLine(rules, "-N "+chain) {
-			continue
-		}
-		for _, command := range []string{"-F", "-X"} {
-			if _, err := run(nil, program, "-w", command, chain); err != nil {
+	}
+	fmt.Fprintf(&raw, "-A %s -j DROP\n", chain)
+	fmt.Fprintf(&filter, "-A %s -p %s -j RETURN\n", chain, icmp)
+	fmt.Fprintf(&filter, "-A %s -m conntrack --ctstate ESTABLISHED,RELATED -j RETURN\n", chain)
+	fmt.Fprintf(&filter, "-A %s -j DROP\n", chain)
+	for _, name := range p.interfaces {
+		fmt.Fprintf(&raw, "-I PREROUTING 1 -i %s -j %s\n", name, chain)
+		fmt.Fprintf(&filter, "-I INPUT 1 -i %s -j %s\n", name, chain)
+	}
+	return fmt.Sprintf("*raw\n:%[1]s - [0:0]\n%[2]sCOMMIT\n*filter\n:%[1]s - [0:0]\n%[3]sCOMMIT\n", chain, &raw, &filter)
+}
+
+// release removes the ways to the chains, then the chains.
+func (i iptables) release(chain string) error {
+	for _, program := range i.programs() {
+		for table, hook := range hooks() {
+			if err := i.releaseTable(program, table, hook, chain); err != nil {
 				return err
 			}
 		}
@@ -83,7 +90,30 @@ func (i iptables) release(chain string) error {
 	return nil
 }
 
-func (i iptables) protects(chain string) (bool, error) {
+func (iptables) releaseTable(program, table, hook, chain string) error {
+	rules, err := run(nil, program, "-w", "-t", table, "-S")
+	if err != nil {
+		return err
+	}
+	var script strings.Builder
+	for line := range strings.Lines(rules) {
+		fields := strings.Fields(line)
+		if len(fields) > 2 && fields[0] == "-A" && fields[1] == hook && fields[len(fields)-1] == chain {
+			fields[0] = "-D"
+			script.WriteString(strings.Join(fields, " ") + "\n")
+		}
+	}
+	if hasLine(rules, "-N "+chain) {
+		fmt.Fprintf(&script, "-F %[1]s\n-X %[1]s\n", chain)
+	}
+	if script.Len() == 0 {
+		return nil
+	}
+	_, err = run([]byte("*"+table+"\n"+script.String()+"COMMIT\n"), program+"-restore", "-w", "--noflush")
+	return err
+}
+
+func (iptables) protects(chain string) (bool, error) {
 	rules, err := run(nil, "iptables", "-w", "-S")
 	return strings.Contains(rules, "-j "+chain), err
 }
@@ -100,16 +130,30 @@ func hasLine(text, want string) bool {
 // nftables keeps a table for each pod.
 type nftables struct{}
 
-func (n nftables) protect(table string, interfaces []string) error {
-	quoted := make([]string, len(interfaces))
-	for i, name := range interfaces {
+func (nftables) protect(table string, p pod) error {
+	quoted := make([]string, len(p.interfaces))
+	for i, name := range p.interfaces {
 		quoted[i] = `"` + name + `"`
 	}
 	from := "iifname { " + strings.Join(quoted, ", ") + " }"
+	own := from + " ip6 saddr { fe80::/10, :: } accept\n"
+	for _, source := range p.sources {
+		family := "ip"
+		if source.Is6() {
+			family = "ip6"
+		}
+		own += fmt.Sprintf("%s %s saddr %s accept\n", from, family, source)
+	}
 	// Naming the table first makes deleting it no error.
 	script := fmt.Sprintf(`table inet %[1]s
 delete table inet %[1]s
 table inet %[1]s {
+	chain prerouting {
+		type filter hook prerouting priority -300; policy accept;
+		%[2]s ip daddr %[4]s counter drop
+		%[3]s
+		%[2]s meta nfproto { ipv4, ipv6 } counter drop
+	}
 	chain input {
 		type filter hook input priority -10; policy accept;
 		%[2]s meta l4proto { icmp, ipv6-icmp } accept
@@ -117,7 +161,7 @@ table inet %[1]s {
 		%[2]s counter drop
 	}
 }
-`, table, from)
+`, table, from, own, metadata)
 	_, err := run([]byte(script), "nft", "-f", "-")
 	return err
 }

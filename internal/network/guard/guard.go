@@ -1,7 +1,8 @@
 // Package guard is a CNI plugin, to be chained after one that makes an
-// interface on the host: it keeps the pod from the services of the host. What the
-// host itself began may be answered, ICMP passes, and ports that lead to pods
-// are not the host's.
+// interface on the host: it keeps the pod from the services of the host, from
+// sending with addresses that are not its own, and from 169.254.0.0/16, where
+// clouds have their metadata. What the host itself began may be answered, ICMP
+// passes, and ports that lead to pods are not the host's.
 //
 // Its rules are in a chain of iptables, or a table of nftables, that has the
 // pod's name, so that they can be removed by anybody at any time and count what
@@ -15,6 +16,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os/exec"
 	"time"
 
@@ -38,12 +40,34 @@ func Main() {
 
 // backend is a program that filters packets.
 type backend interface {
-	// protect drops what begins at the interfaces and is meant for the host.
-	protect(chain string, interfaces []string) error
+	// protect makes the rules of a pod, anew if there are some.
+	protect(chain string, p pod) error
 	// release undoes protect. Nothing there is no error.
 	release(chain string) error
 	// protects tells whether protect has been called.
 	protects(chain string) (bool, error)
+}
+
+// pod is what rules are about.
+type pod struct {
+	interfaces []string // of the host, which nobody but the pod sends to
+	sources    []netip.Addr
+}
+
+// podOf finds it in what the plugins before made.
+func podOf(result *types100.Result) pod {
+	var p pod
+	for _, i := range result.Interfaces {
+		if i.Sandbox == "" {
+			p.interfaces = append(p.interfaces, i.Name)
+		}
+	}
+	for _, ip := range result.IPs {
+		if source, ok := netip.AddrFromSlice(ip.Address.IP); ok {
+			p.sources = append(p.sources, source.Unmap())
+		}
+	}
+	return p
 }
 
 // backends returns those that are here, the one to use first.
@@ -98,20 +122,15 @@ func add(args *skel.CmdArgs) error {
 	if result == nil {
 		return errors.New("must be called as chained plugin")
 	}
-	var interfaces []string
-	for _, i := range result.Interfaces {
-		if i.Sandbox == "" {
-			interfaces = append(interfaces, i.Name)
-		}
-	}
-	if len(interfaces) == 0 {
+	p := podOf(result)
+	if len(p.interfaces) == 0 {
 		return errors.New("the plugin before made no interface of the host's")
 	}
 	all := backends()
 	if len(all) == 0 {
 		return errors.New(`exec: "iptables": executable file not found in $PATH, nor is nft`)
 	}
-	if err := all[0].protect(chain, interfaces); err != nil {
+	if err := all[0].protect(chain, p); err != nil {
 		return fmt.Errorf("keep the pod from the host's services: %w", err)
 	}
 	return types.PrintResult(result, conf.CNIVersion)

@@ -1,6 +1,7 @@
 package guard
 
 import (
+	"net/netip"
 	"os"
 	"strings"
 	"testing"
@@ -21,6 +22,7 @@ func TestBackends(t *testing.T) {
 			if !has(program) {
 				t.Skipf("needs %s", program)
 			}
+			sources := []netip.Addr{netip.MustParseAddr("10.1.2.3"), netip.MustParseAddr("fd00::3")}
 			chain := chainName("pod", "default", "eth0")
 			release := func() {
 				if err := b.release(chain); err != nil {
@@ -28,7 +30,7 @@ func TestBackends(t *testing.T) {
 				}
 			}
 			for range 2 {
-				if err := b.protect(chain, []string{"veth1", "veth2"}); err != nil {
+				if err := b.protect(chain, pod{[]string{"veth1", "veth2"}, sources}); err != nil {
 					t.Fatal(err)
 				}
 				if there, err := b.protects(chain); !there || err != nil {
