@@ -82,6 +82,7 @@ func TestStories(t *testing.T) {
 	t.Run("CompletesInBash", func(t *testing.T) { completesInBash(t, p) })
 	t.Run("TabKey", func(t *testing.T) { tabKey(t, p) })
 	t.Run("ByName", func(t *testing.T) { byName(t, p) })
+	t.Run("Stage1ByName", func(t *testing.T) { stage1ByName(t, p) })
 	t.Run("FetchByURL", func(t *testing.T) { fetchByURL(t, p) })
 	t.Run("Interrupted", func(t *testing.T) { interrupted(t, p) })
 	t.Run("ManyAtOnce", func(t *testing.T) { manyAtOnce(t, p) })
