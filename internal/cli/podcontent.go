@@ -24,9 +24,43 @@ type podContent struct {
 	text     []byte // of the manifest
 }
 
-// podContent returns what is to be in the pod: what the manifest says that was
-// given, or the images and what was said about them.
+// podContent returns what is to be in the pod, and says what no stage1 image can
+// do yet.
 func (p *program) podContent(ctx context.Context, r *run, images *store.Store, policy fetch.PullPolicy) (*podContent, error) {
+	content, err := p.readContent(ctx, r, images, policy)
+	if err != nil {
+		return nil, err
+	}
+	for i, app := range content.manifest.Apps {
+		section := app.App
+		if section == nil {
+			section = content.apps[i].Image.App
+		}
+		for _, warning := range notYet(section) {
+			p.messagesOf("run").printf("warning: app %q: %s", app.Name, warning)
+		}
+	}
+	return content, nil
+}
+
+// notYet returns what is said of an app and not done.
+func notYet(app *appc.App) []string {
+	var warnings []string
+	for _, isolator := range app.Isolators {
+		switch isolator.Name {
+		case appc.IsolatorSeccompRetain, appc.IsolatorSeccompRemove:
+			warnings = append(warnings, fmt.Sprintf("isolator %s is not supported yet: the default filter of system calls is used", isolator.Name))
+		}
+	}
+	if len(app.EventHandlers) > 0 {
+		warnings = append(warnings, "event handlers are not supported yet: they will not run")
+	}
+	return warnings
+}
+
+// readContent takes what the manifest says that was given, or the images and
+// what was said about them.
+func (p *program) readContent(ctx context.Context, r *run, images *store.Store, policy fetch.PullPolicy) (*podContent, error) {
 	if r.manifest != "" {
 		content, err := readPodContent(r.manifest, r.interactive, images)
 		if err != nil {
