@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -42,9 +43,9 @@ type member struct {
 
 // startMember starts one with a fixed address. Peers is the whole cluster as
 // etcd wants it.
-func (h *host) startMember(image, name, ip, peers, state string) *member {
+func (h *host) startMember(stage1, image, name, ip, peers, state string) *member {
 	h.Helper()
-	p := h.start("--insecure-options=image", "--net=default:IP="+ip, image, "--memory=256Mi", "--cpu=1", "--",
+	p := h.start("--insecure-options=image", "--stage1-path="+filepath.Join(h.build.bin, stage1), "--net=default:IP="+ip, image, "--memory=256Mi", "--cpu=1", "--",
 		"--name="+name, "--initial-cluster="+peers, "--initial-cluster-state="+state,
 		"--listen-peer-urls=http://"+ip+":2380", "--initial-advertise-peer-urls=http://"+ip+":2380",
 		"--listen-client-urls=http://"+ip+":2379", "--advertise-client-urls=http://"+ip+":2379",
@@ -77,7 +78,7 @@ func (h *host) etcdctl(members []*member, args ...string) string {
 }
 
 // TestEtcdCluster: three members in three pods form a cluster; one is killed,
-// two keep serving, and a new one joins.
+// two keep serving, and a new one joins, in a container.
 func TestEtcdCluster(t *testing.T) {
 	if _, err := exec.LookPath("etcdctl"); err != nil {
 		t.Fatal(err)
@@ -90,7 +91,7 @@ func TestEtcdCluster(t *testing.T) {
 	}
 	var members []*member
 	for n := range 3 {
-		members = append(members, h.startMember(image, fmt.Sprintf("m%d", n), fmt.Sprintf("172.16.28.%d", 101+n), strings.Join(peers, ","), "new"))
+		members = append(members, h.startMember(stage1File, image, fmt.Sprintf("m%d", n), fmt.Sprintf("172.16.28.%d", 101+n), strings.Join(peers, ","), "new"))
 	}
 	h.etcdctl(members, "put", "before", "one")
 	h.etcdctl(members[1:2], "endpoint", "health")
@@ -118,7 +119,7 @@ func TestEtcdCluster(t *testing.T) {
 		}
 	}
 	h.etcdctl(rest, "member", "add", "m3", "--peer-urls=http://172.16.28.104:2380")
-	joined := h.startMember(image, "m3", "172.16.28.104", strings.Join(append(peers[1:], "m3=http://172.16.28.104:2380"), ","), "existing")
+	joined := h.startMember(containerFile, image, "m3", "172.16.28.104", strings.Join(append(peers[1:], "m3=http://172.16.28.104:2380"), ","), "existing")
 	if got := h.etcdctl([]*member{joined}, "get", "--print-value-only", "after"); strings.TrimSpace(got) != "two" {
 		t.Errorf("after is %q for the new member", got)
 	}

@@ -288,3 +288,54 @@ func TestNetworkRefused(t *testing.T) {
 		h.expectNetworkState(before)
 	}
 }
+
+// containerFile is the stage1 image of containers, beside rkt.
+const containerFile = "stage1-coreos.aci"
+
+// TestManyPodsAtOnce starts containers and machines together on one network:
+// as many addresses, all are reached from one of them, and nothing is left.
+func TestManyPodsAtOnce(t *testing.T) {
+	h, before := needNetwork(t)
+	containers, machines := 20, 2
+	if *soak {
+		machines = 6
+	}
+	var pods []*pod
+	for n := range containers + machines {
+		stage1 := containerFile
+		if n >= containers {
+			stage1 = stage1File
+		}
+		pods = append(pods, h.start("--stage1-path="+filepath.Join(h.build.bin, stage1), "--insecure-options=stage1",
+			"--net=default", probeID(t), "--cpu=1", "--memory=64Mi", "--", "serve", ":80"))
+	}
+	seen := make(map[string]bool)
+	reach := []string{
+		"--stage1-path=" + filepath.Join(h.build.bin, containerFile), "--insecure-options=stage1",
+		"--net=default", probeID(t), "--", "reach",
+	}
+	for _, p := range pods {
+		p.out.await(t, "ready")
+		ip := p.address("default")
+		if seen[ip] {
+			t.Errorf("two pods have the address %s", ip)
+		}
+		seen[ip] = true
+		reach = append(reach, ip+":80")
+	}
+	said := h.start(reach...).expect(0).Stdout
+	if n := strings.Count(said, ":80 sees 172.16.28."); n != len(pods) {
+		t.Errorf("%d of %d pods were reached:\n%s", n, len(pods), said)
+	}
+	for _, p := range pods {
+		p.signal(syscall.SIGTERM)
+	}
+	for _, p := range pods {
+		p.expect(128 + int(syscall.SIGTERM))
+	}
+	// Even before anything is collected.
+	if now := h.networkState(); now != before {
+		t.Errorf("left on the host:\n%s\n--- before:\n%s", now, before)
+	}
+	h.expectNetworkState(before)
+}
