@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
 
 	"rkt/internal/errhint"
@@ -22,10 +21,6 @@ const statusError = 254
 
 // killTimeout bounds how long killed processes may take to be gone.
 const killTimeout = 30 * time.Second
-
-// cleanTimeout bounds a collection: on a busy host, plugins of several networks
-// may take long.
-const cleanTimeout = 5 * time.Minute
 
 func main() {
 	status, err := entryPoint(context.Background(), filepath.Base(os.Args[0]), os.Args[1:])
@@ -43,13 +38,18 @@ func entryPoint(ctx context.Context, name string, args []string) (int, error) {
 	case "run":
 		return run(ctx, args)
 	case "stop":
+		parsed, err := stage1.ParseStopArgs(args)
+		if err != nil {
+			return statusError, err
+		}
 		ctx, cancel := context.WithTimeout(ctx, killTimeout)
 		defer cancel()
-		return statusOf(fly.Stop(ctx, last(args), slices.Contains(args, "--force")))
+		if err := fly.Stop(ctx, parsed); err != nil {
+			return statusError, err
+		}
+		return 0, nil
 	case "gc":
-		ctx, cancel := context.WithTimeout(ctx, cleanTimeout)
-		defer cancel()
-		return statusOf(supervisor.CollectGarbage(ctx, last(args)))
+		return supervisor.EntryPoint(ctx, name, args)
 	default:
 		return statusError, errors.New("this program is part of a stage1 image and is run by rkt")
 	}
@@ -61,19 +61,4 @@ func run(ctx context.Context, args []string) (int, error) {
 		return statusError, err
 	}
 	return fly.Run(ctx, parsed)
-}
-
-// last returns the pod's UUID, which ends the arguments of stop and gc.
-func last(args []string) string {
-	if len(args) == 0 {
-		return ""
-	}
-	return args[len(args)-1]
-}
-
-func statusOf(err error) (int, error) {
-	if err != nil {
-		return statusError, err
-	}
-	return 0, nil
 }

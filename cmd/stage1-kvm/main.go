@@ -8,8 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"time"
 
 	"rkt/internal/errhint"
 	"rkt/internal/linux"
@@ -21,13 +19,6 @@ import (
 
 // statusError is the exit status of every failure of our own.
 const statusError = 254
-
-// killTimeout bounds how long killed processes may take to be gone.
-const killTimeout = 30 * time.Second
-
-// cleanTimeout bounds a collection: on a busy host, plugins of several networks
-// may take long.
-const cleanTimeout = 5 * time.Minute
 
 func main() {
 	if linux.IsInit() {
@@ -49,22 +40,10 @@ func main() {
 }
 
 func entryPoint(ctx context.Context, name string, args []string) (int, error) {
-	switch name {
-	case "run":
+	if name == "run" {
 		return run(ctx, args)
-	case supervisor.HelperName:
-		return statusOf(supervisor.Help(ctx, last(args)))
-	case "stop":
-		ctx, cancel := context.WithTimeout(ctx, killTimeout)
-		defer cancel()
-		return statusOf(supervisor.Stop(ctx, last(args), slices.Contains(args, "--force")))
-	case "gc":
-		ctx, cancel := context.WithTimeout(ctx, cleanTimeout)
-		defer cancel()
-		return statusOf(supervisor.CollectGarbage(ctx, last(args)))
-	default:
-		return statusError, errors.New("this program is part of a stage1 image and is run by rkt")
 	}
+	return supervisor.EntryPoint(ctx, name, args)
 }
 
 func run(ctx context.Context, args []string) (int, error) {
@@ -80,19 +59,4 @@ func run(ctx context.Context, args []string) (int, error) {
 		return statusError, err
 	}
 	return supervisor.Run(ctx, kvm.NewLauncher(image), parsed)
-}
-
-// last returns the pod's UUID, which ends the arguments of stop and gc.
-func last(args []string) string {
-	if len(args) == 0 {
-		return ""
-	}
-	return args[len(args)-1]
-}
-
-func statusOf(err error) (int, error) {
-	if err != nil {
-		return statusError, err
-	}
-	return 0, nil
 }

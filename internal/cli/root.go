@@ -32,6 +32,8 @@ func (p *program) newRoot() *cobra.Command {
 		p.newCatManifest(),
 		p.newCompletion(),
 		p.newConfig(),
+		p.newEnter(),
+		p.newExec(),
 		p.newFetch(),
 		p.newGC(),
 		p.newImage(),

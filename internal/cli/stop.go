@@ -4,30 +4,45 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"github.com/spf13/cobra"
 
 	"rkt/internal/errhint"
 	"rkt/internal/pod"
+	"rkt/internal/stage1"
 )
 
-// stopLimit is how long stop waits for a pod to end. A stage1 gives apps ten
-// seconds and then needs some for itself.
-const stopLimit = time.Minute
+const (
+	// stopTimeout is how long apps may take to end unless the user says.
+	stopTimeout = 10 * time.Second
+	// stopLimit is how long stop waits beyond that for the pod to end: a stage1
+	// needs some time for itself.
+	stopLimit = 50 * time.Second
+)
 
 type stop struct {
 	force    bool
+	timeout  time.Duration
 	uuidFile uuidFileFlag
 }
 
 func (p *program) newStop() *cobra.Command {
 	var s stop
 	cmd := &cobra.Command{
-		Use:   "stop [--force] (--uuid-file=FILE | UUID…)",
+		Use:   "stop [--force] [--timeout=FOR] (--uuid-file=FILE | UUID…)",
 		Short: "Stop running pods and wait until they have ended",
-		RunE:  func(cmd *cobra.Command, args []string) error { return p.stop(cmd, &s, args) },
+		Long: `Asks the apps to end, with SIGTERM, kills those that have not ended in time, and
+returns when the pods have ended. A pod that has ended already is no error.`,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if s.timeout < 0 {
+				return usage(cmd, fmt.Errorf("--timeout=%v must not be negative", s.timeout))
+			}
+			return p.stop(cmd, &s, args)
+		},
 	}
+	cmd.Flags().DurationVar(&s.timeout, "timeout", stopTimeout, "how long apps may take to end before they are killed")
 	cmd.Flags().BoolVar(&s.force, "force", false, "end the pods at once instead of asking their apps to end")
 	s.uuidFile.add(cmd)
 	return cmd
@@ -40,7 +55,7 @@ func (p *program) stop(cmd *cobra.Command, s *stop, args []string) error {
 	}
 	failed := 0
 	for _, uuid := range uuids {
-		if err := p.stopOne(cmd.Context(), uuid, s.force); err != nil {
+		if err := p.stopOne(cmd, uuid, s); err != nil {
 			p.messages(cmd).err(err)
 			failed++
 		}
@@ -51,7 +66,7 @@ func (p *program) stop(cmd *cobra.Command, s *stop, args []string) error {
 	return nil
 }
 
-func (p *program) stopOne(ctx context.Context, uuid string, force bool) error {
+func (p *program) stopOne(cmd *cobra.Command, uuid string, s *stop) error {
 	opened, err := p.openPod(uuid)
 	if err != nil {
 		return err
@@ -67,14 +82,23 @@ func (p *program) stopOne(ctx context.Context, uuid string, force bool) error {
 	case state != pod.Running:
 		return fmt.Errorf("pod %q is not running", opened.UUID)
 	}
-	ctx, cancel := context.WithTimeout(ctx, stopLimit)
+	limit := stopLimit
+	args := stage1.StopArgs{Force: s.force}
+	if !s.force {
+		limit += min(s.timeout, math.MaxInt64-stopLimit)
+	}
+	// The stage1's own choice is the same, and older ones have no other.
+	if cmd.Flags().Changed("timeout") {
+		args.Timeout = &s.timeout
+	}
+	ctx, cancel := context.WithTimeout(cmd.Context(), limit)
 	defer cancel()
-	err = opened.Stop(ctx, p.stage1Call(), force)
+	err = opened.Stop(ctx, p.stage1Call(), args)
 	if err == nil {
 		err = opened.WaitFinished(ctx)
 	}
 	if errors.Is(err, context.DeadlineExceeded) {
-		err = errhint.With(fmt.Errorf("it has not ended within %v", stopLimit), "try --force")
+		err = errhint.With(fmt.Errorf("it has not ended within %v", limit), "try --force")
 	}
 	if err != nil {
 		return fmt.Errorf("stop pod %q: %w", opened.UUID, detail(err))

@@ -141,8 +141,8 @@ type Call struct {
 }
 
 // Stop asks the stage1 of a running pod to end it and returns when that has
-// been asked for.
-func (p *Pod) Stop(ctx context.Context, call Call, force bool) error {
+// been asked for. The pod's UUID is added to the arguments.
+func (p *Pod) Stop(ctx context.Context, call Call, args stage1.StopArgs) error {
 	s, err := p.stage1(call.Programs)
 	if err != nil {
 		return err
@@ -151,14 +151,34 @@ func (p *Pod) Stop(ctx context.Context, call Call, force bool) error {
 	if err != nil {
 		return fmt.Errorf("rkt stop not implemented for pod's stage1: %w", err)
 	}
-	var args []string
-	if force {
-		args = append(args, "--force")
+	args.UUID = p.UUID
+	words, unsupported := args.Args(s.Version)
+	if len(unsupported) > 0 {
+		return fmt.Errorf("the pod's stage1 does not support %s", strings.Join(unsupported, ", "))
 	}
 	fault.Point("pod.stop.before")
-	err = p.start(ctx, call, entry, append(args, p.UUID), nil)
+	err = p.start(ctx, call, entry, words, nil)
 	fault.Point("pod.stop.after")
 	return err
+}
+
+// Replace makes an entry point of the pod's own stage1 take this process's
+// place, in the pod's directory. It returns only if that fails.
+func (p *Pod) Replace(programs Programs, annotation string, args []string) error {
+	s, err := p.stage1(programs)
+	if err != nil {
+		return err
+	}
+	entry, err := s.EntryPoint(annotation)
+	if err != nil {
+		return err
+	}
+	if err := p.dir.Chdir(); err != nil {
+		return err
+	}
+	fault.Point("pod.replace.before")
+	err = syscall.Exec(entry.Program, append([]string{entry.Name}, args...), os.Environ())
+	return fmt.Errorf("execute %s: %w", entry.Program, err)
 }
 
 // cleanUp runs the gc entry point of an ended pod's stage1. It inherits the

@@ -23,6 +23,7 @@ const AnnotationPrefix = "coreos.com/rkt/stage1/"
 const (
 	AnnotationRun              = "coreos.com/rkt/stage1/run"
 	AnnotationEnter            = "coreos.com/rkt/stage1/enter"
+	AnnotationExec             = "coreos.com/rkt/stage1/exec" // since version 7
 	AnnotationGC               = "coreos.com/rkt/stage1/gc"
 	AnnotationStop             = "coreos.com/rkt/stage1/stop"
 	AnnotationInterfaceVersion = "coreos.com/rkt/stage1/interface-version"

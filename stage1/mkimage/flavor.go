@@ -85,13 +85,18 @@ func kvmFlavor(hypervisor string) (flavor, error) {
 	return f, nil
 }
 
-// supervisedEntryPoints are those of every flavour with a supervisor.
-func supervisedEntryPoints() []entryPoint {
+// basicEntryPoints are those of every flavour.
+func basicEntryPoints() []entryPoint {
 	return []entryPoint{
 		{stage1.AnnotationRun, "/run"},
 		{stage1.AnnotationStop, "/stop"},
 		{stage1.AnnotationGC, "/gc"},
 	}
+}
+
+// supervisedEntryPoints are those of every flavour with a supervisor.
+func supervisedEntryPoints() []entryPoint {
+	return append(basicEntryPoints(), entryPoint{stage1.AnnotationEnter, "/enter"}, entryPoint{stage1.AnnotationExec, "/exec"})
 }
 
 func addQEMU(ctx context.Context, p part) error {
@@ -131,7 +136,7 @@ func flyFlavor() flavor {
 	return flavor{
 		name:        imagePrefix + flavorFly,
 		appFormat:   stage1.AppFormatTree,
-		entryPoints: supervisedEntryPoints(),
+		entryPoints: basicEntryPoints(),
 		add:         addDescription,
 		check:       checkFly,
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io/fs"
 	"os"
@@ -15,13 +16,21 @@ import (
 	"rkt/test/probe/report"
 )
 
-// facts prints what can be seen from here.
-func facts([]string) error {
+// facts prints what can be seen from here, and ends, or stays until SIGTERM.
+func facts(args []string) error {
+	flags := flag.NewFlagSet("facts", flag.ContinueOnError)
+	stay := flags.Bool("stay", false, "stay afterwards")
+	if err := flags.Parse(args); err != nil {
+		return err
+	}
 	f, err := look()
 	if err != nil {
 		return err
 	}
-	return json.NewEncoder(os.Stdout).Encode(f)
+	if err := json.NewEncoder(os.Stdout).Encode(f); err != nil || !*stay {
+		return err
+	}
+	return sleep(nil)
 }
 
 func look() (*report.Facts, error) {
@@ -35,7 +44,7 @@ func look() (*report.Facts, error) {
 		return nil, err
 	}
 	f.Kernel, f.Hostname = unix.ByteSliceToString(uname.Release[:]), unix.ByteSliceToString(uname.Nodename[:])
-	for _, step := range []func(*report.Facts) error{lookAtSelf, lookAtMemory, lookAtFiles, lookAtMounts} {
+	for _, step := range []func(*report.Facts) error{lookAtSelf, lookAtMemory, lookAtFiles, lookAtMounts, lookAtConfinement} {
 		if err := step(f); err != nil {
 			return nil, err
 		}

@@ -20,7 +20,7 @@ func commands() []command {
 		{"exit", "[-after ADDRESS] STATUS", exit},
 		{"die", "SIGNAL-NUMBER", die},
 		{"print", "[-out TEXT] [-err TEXT] [-lines N] [-width N]", printText},
-		{"facts", "", facts},
+		{"facts", "[-stay]", facts},
 		{"devices", "", devices},
 		{"files", "DIRECTORY…", files},
 		{"fill", "FILE", fill},
@@ -33,6 +33,8 @@ func commands() []command {
 		{"links", "", links},
 		{"tty", "", tty},
 		{"echo", "", echo},
+		{"copy", "", copyInput},
+		{"zeros", "BYTES", zeros},
 	}
 }
 

@@ -45,6 +45,29 @@ func echo([]string) error {
 	return nil
 }
 
+// copyInput copies stdin to stdout and says nothing.
+func copyInput([]string) error {
+	_, err := io.Copy(os.Stdout, os.Stdin)
+	return err
+}
+
+// zeros writes so many zero bytes to stdout.
+func zeros(args []string) error {
+	n, err := oneNumber(args)
+	if err != nil {
+		return err
+	}
+	buffer := make([]byte, 1<<16)
+	for n > 0 {
+		written, err := os.Stdout.Write(buffer[:min(n, len(buffer))])
+		if err != nil {
+			return err
+		}
+		n -= written
+	}
+	return nil
+}
+
 // tty prints the size of its terminal, again whenever that changes, and the
 // lines and signals that come from it, until a line "quit".
 func tty([]string) error {

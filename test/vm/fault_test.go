@@ -90,7 +90,7 @@ func prepareArgs(t *testing.T, h *host) []string {
 // isProgram tells whether an entry of a stage1 image belongs to its programs or
 // their description.
 func isProgram(e *tar.Header) bool {
-	names := []string{"rootfs/", "rootfs/stage1", "rootfs/run", "rootfs/stop", "rootfs/gc", "rootfs/machine.json"}
+	names := []string{"rootfs/", "rootfs/stage1", "rootfs/run", "rootfs/stop", "rootfs/gc", "rootfs/enter", "rootfs/exec", "rootfs/machine.json"}
 	return slices.Contains(names, e.Name)
 }
 

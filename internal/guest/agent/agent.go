@@ -18,6 +18,7 @@ import (
 
 	"rkt/internal/guest/approot"
 	"rkt/internal/guest/systemd"
+	"rkt/internal/linux"
 )
 
 // Transport brings sessions with the host.
@@ -53,6 +54,9 @@ type Agent struct {
 	opts    Options
 	systemd *systemd.Manager
 	events  *events
+
+	companions linux.Companions
+	execs      execs
 
 	mu       sync.Mutex // guards what follows
 	debug    bool

@@ -25,6 +25,7 @@ const sigkill = 9
 // app is an app that has a root, and runs or has run.
 type app struct {
 	name    string
+	req     *guestproto.StartAppRequest
 	manager *systemd.Manager
 	root    *approot.Root
 	stdio   *stdio
@@ -33,6 +34,8 @@ type app struct {
 	killed  atomic.Bool   // the agent killed it
 	gone    chan struct{} // closed when its end is an event
 	putAway chan struct{} // closed when its root is unmounted
+
+	programs programs // that run beside it
 }
 
 // classify says what kind of failure kept an app from starting.
@@ -67,7 +70,7 @@ func (s *session) StartApp(ctx context.Context, req *guestproto.StartAppRequest)
 		return nil, err
 	}
 	// The host has its ends open by now, and closes them if this fails.
-	io, err := openStdio(channels, req)
+	io, err := openStdio(channels, wantedStdio{req.Channels, req.Terminal, req.Stdin})
 	if err != nil {
 		return nil, err
 	}
@@ -83,7 +86,7 @@ func (s *session) StartApp(ctx context.Context, req *guestproto.StartAppRequest)
 
 // start makes an app's root and starts it in there.
 func (a *Agent) start(ctx context.Context, req *guestproto.StartAppRequest, io *stdio) (*app, error) {
-	app := &app{name: req.Name, manager: a.systemd, stdio: io, gone: make(chan struct{}), putAway: make(chan struct{})}
+	app := &app{name: req.Name, req: req, manager: a.systemd, stdio: io, gone: make(chan struct{}), putAway: make(chan struct{})}
 	if err := a.reserve(app); err != nil {
 		return nil, err
 	}
@@ -96,7 +99,9 @@ func (a *Agent) start(ctx context.Context, req *guestproto.StartAppRequest, io *
 	}
 	a.logf("app %s is process %d", app.name, app.service.PID())
 	go func() {
-		a.events.add(app.wait())
+		exit := app.wait()
+		app.programs.close()
+		a.events.add(exit)
 		close(app.gone)
 		// Every mount makes the next app's start slower.
 		if err := app.root.Unmount(); err != nil {
@@ -186,7 +191,15 @@ func (a *Agent) launch(ctx context.Context, app *app, req *guestproto.StartAppRe
 	if err != nil {
 		return errors.Join(err, root.Unmount())
 	}
+	// Without them the app runs, but nothing can run beside it.
+	surroundings, err := surroundingsOf(service.PID(), root)
+	if err != nil {
+		a.logf("app %s: nothing can run beside it: %v", app.name, err)
+	}
+	a.mu.Lock()
 	app.root, app.service = root, service
+	a.mu.Unlock()
+	app.programs.open(surroundings)
 	app.stdio.run()
 	return nil
 }
@@ -221,6 +234,8 @@ func (a *Agent) exec(ctx context.Context, app *app, root *approot.Root, req *gue
 // wait returns how the app ended when all its processes have.
 func (a *app) wait() *guestproto.Exit {
 	<-a.service.Exited()
+	// They are guests: a forgotten shell must not hold up the app's end.
+	a.programs.kill()
 	select {
 	case <-a.service.Dead():
 	case <-time.After(leftoverGrace):

@@ -20,25 +20,33 @@ func (u *unit) confinement() ([]systemd.Property, error) {
 		// Only what the app's /dev has, whatever it makes nodes of.
 		{Name: "DevicePolicy", Value: "closed"},
 	}
-	has := func(string) bool { return true }
 	if !c.GetAllCapabilities() {
 		mask, err := capabilityMask(c.GetCapabilities())
 		if err != nil {
 			return nil, err
 		}
 		properties = append(properties, systemd.Property{Name: "CapabilityBoundingSet", Value: mask})
-		has = func(name string) bool { return slices.Contains(c.GetCapabilities(), name) }
 	}
-	noNewPrivileges := c.GetNoNewPrivileges()
 	if c.GetSeccomp() {
-		// The kernel takes a filter only from those who can gain nothing by it.
-		noNewPrivileges = noNewPrivileges || u.uid != 0
-		properties = append(properties, filter(has)...)
+		properties = append(properties, filter(u.has)...)
 		if u.container {
 			properties = append(properties, closedUserNamespaces())
 		}
 	}
-	return append(properties, systemd.Property{Name: "NoNewPrivileges", Value: noNewPrivileges}), nil
+	return append(properties, systemd.Property{Name: "NoNewPrivileges", Value: u.noNewPrivileges()}), nil
+}
+
+// has tells whether the app may have a capability.
+func (u *unit) has(capability string) bool {
+	c := u.req.Confinement
+	return c.GetAllCapabilities() || slices.Contains(c.GetCapabilities(), capability)
+}
+
+// noNewPrivileges tells whether the app's programs can gain nothing. The
+// kernel takes a filter of system calls only from those, root aside.
+func (u *unit) noNewPrivileges() bool {
+	c := u.req.Confinement
+	return c.GetNoNewPrivileges() || c.GetSeccomp() && u.uid != 0
 }
 
 // closedUserNamespaces does for one app by a filter what a machine's own kernel
@@ -72,45 +80,55 @@ type syscallFilter struct {
 	Calls []string
 }
 
-// filter returns the default filter of system calls. It withholds what
-// containers commonly do without, because the kernel's code for it is old,
-// little used or not aware of containers, unless the app has a capability that
-// it goes with.
-//
-// It says what is withheld, not what is allowed, because building it is a good
-// part of an app's start, and there are four times as many calls to allow. The
-// list is all that rkt's own list left out of those that the guest's kernel
-// has; a test asserts that it has no others.
+// filter returns the default filter of system calls, as systemd wants it: the
+// names of those that are withheld. It says what is withheld, not what is
+// allowed, because building it is a good part of an app's start, and there are
+// four times as many calls to allow.
 func filter(has func(capability string) bool) []systemd.Property {
+	return []systemd.Property{
+		{Name: "SystemCallFilter", Value: syscallFilter{false, withheldFrom(has)}},
+		{Name: "SystemCallErrorNumber", Value: int32(unix.EPERM)},
+	}
+}
+
+// withheldFrom returns the system calls that are withheld from an app. It
+// commonly does without them, because the kernel's code for it is old, little
+// used or not aware of containers, unless the app has a capability that it goes
+// with. The list is all that rkt's own list left out of those that the guest's
+// kernel has; a test asserts that it has no others.
+func withheldFrom(has func(capability string) bool) []string {
 	var withhold []string
 	for _, w := range withheld() {
 		if !slices.ContainsFunc(w.unless, has) {
 			withhold = append(withhold, w.calls...)
 		}
 	}
-	return []systemd.Property{
-		{Name: "SystemCallFilter", Value: syscallFilter{false, withhold}},
-		{Name: "SystemCallErrorNumber", Value: int32(unix.EPERM)},
-	}
+	return withhold
 }
 
-// withheldCalls are system calls, and systemd's sets of them, that only go with
-// one of some capabilities.
+// withheldCalls are system calls that only go with one of some capabilities.
 type withheldCalls struct {
 	calls  []string
 	unless []string
 }
 
-// withheld returns the default filter. "systemd-analyze syscall-filter" says
-// what is in the sets.
+// withheld returns the default filter, all sorts of machines taken together.
 func withheld() []withheldCalls {
 	return []withheldCalls{
-		{[]string{"@keyring", "@obsolete", "@swap", "io_uring_enter", "io_uring_register", "io_uring_setup"}, nil},
+		{[]string{"add_key", "keyctl", "request_key", "swapoff", "swapon"}, nil},
+		{[]string{
+			"_sysctl", "afs_syscall", "bdflush", "break", "create_module", "ftime", "get_kernel_syms", "getpmsg",
+			"gtty", "idle", "lock", "mpx", "prof", "profil", "putpmsg", "query_module", "security", "sgetmask",
+			"ssetmask", "stime", "stty", "sysfs", "tuxcall", "ulimit", "uselib", "ustat", "vserver",
+		}, nil},
+		{[]string{"io_uring_enter", "io_uring_register", "io_uring_setup"}, nil},
 		{[]string{"memfd_secret", "nfsservctl", "userfaultfd", "vm86", "vm86old"}, nil},
-		{[]string{"@clock"}, []string{"CAP_SYS_TIME"}},
-		{[]string{"@module"}, []string{"CAP_SYS_MODULE"}},
-		{[]string{"@raw-io"}, []string{"CAP_SYS_RAWIO"}},
-		{[]string{"@reboot"}, []string{"CAP_SYS_BOOT"}},
+		{[]string{
+			"adjtimex", "clock_adjtime", "clock_adjtime64", "clock_settime", "clock_settime64", "settimeofday",
+		}, []string{"CAP_SYS_TIME"}},
+		{[]string{"delete_module", "finit_module", "init_module"}, []string{"CAP_SYS_MODULE"}},
+		{[]string{"ioperm", "iopl"}, []string{"CAP_SYS_RAWIO"}},
+		{[]string{"kexec_file_load", "kexec_load", "reboot"}, []string{"CAP_SYS_BOOT"}},
 		{[]string{"acct"}, []string{"CAP_SYS_PACCT"}},
 		{[]string{"bpf"}, []string{"CAP_BPF", "CAP_SYS_ADMIN"}},
 		{[]string{"lookup_dcookie", "perf_event_open"}, []string{"CAP_PERFMON", "CAP_SYS_ADMIN"}},

@@ -112,8 +112,15 @@ func (s *session) NextEvents(ctx context.Context, req *guestproto.NextEventsRequ
 	return &guestproto.NextEventsResponse{Last: req.After + uint64(len(exits)), Exits: exits}, nil
 }
 
-// Resize sets the size of an app's terminal.
+// Resize sets the size of an app's or another program's terminal.
 func (s *session) Resize(_ context.Context, req *guestproto.ResizeRequest) (*guestproto.ResizeResponse, error) {
+	if req.Exec != 0 {
+		p, err := s.agent.execs.get(req.Exec)
+		if err != nil {
+			return nil, err
+		}
+		return &guestproto.ResizeResponse{}, p.stdio.resize(req.Terminal)
+	}
 	a, err := s.agent.running(req.App)
 	if err != nil {
 		return nil, err
@@ -121,8 +128,15 @@ func (s *session) Resize(_ context.Context, req *guestproto.ResizeRequest) (*gue
 	return &guestproto.ResizeResponse{}, a.stdio.resize(req.Terminal)
 }
 
-// Signal sends a signal to an app's main process.
+// Signal sends a signal to an app's main process, or to another program.
 func (s *session) Signal(ctx context.Context, req *guestproto.SignalRequest) (*guestproto.SignalResponse, error) {
+	if req.Exec != 0 {
+		p, err := s.agent.execs.get(req.Exec)
+		if err != nil {
+			return nil, err
+		}
+		return &guestproto.SignalResponse{}, p.signal(unix.Signal(req.Signal))
+	}
 	a, err := s.agent.running(req.App)
 	if err != nil {
 		return nil, err

@@ -30,7 +30,7 @@ func (a *Agent) shutdown(ctx context.Context, timeout time.Duration) error {
 	if err := stopAll(ctx, apps, timeout); err != nil {
 		return err
 	}
-	if !drain(ctx, apps) {
+	if !a.drain(ctx, apps) {
 		a.logf("the host has not read all output")
 	}
 	// What can't be put away in order is lost, but the pod still ends.
@@ -57,16 +57,18 @@ func stopAll(ctx context.Context, apps []*app, timeout time.Duration) error {
 }
 
 // drain waits until the host has taken all output, and reports whether it did.
-func drain(ctx context.Context, apps []*app) bool {
+func (a *Agent) drain(ctx context.Context, apps []*app) bool {
 	ctx, cancel := context.WithTimeout(ctx, drainGrace)
 	defer cancel()
+	all := a.execs.drained()
 	for _, app := range apps {
-		for _, done := range app.stdio.drained() {
-			select {
-			case <-done:
-			case <-ctx.Done():
-				return false
-			}
+		all = append(all, app.stdio.drained()...)
+	}
+	for _, done := range all {
+		select {
+		case <-done:
+		case <-ctx.Done():
+			return false
 		}
 	}
 	return true

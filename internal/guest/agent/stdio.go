@@ -42,19 +42,26 @@ type stdio struct {
 	ttyPath  string     // of the terminal, for systemd
 }
 
+// wantedStdio is what a request says about a program's input and output.
+type wantedStdio struct {
+	channels *guestproto.Channels
+	terminal *guestproto.Terminal
+	stdin    bool
+}
+
 // openStdio opens the channels that a request names.
-func openStdio(s *mux.Session, req *guestproto.StartAppRequest) (*stdio, error) {
-	c := req.Channels
+func openStdio(s *mux.Session, want wantedStdio) (*stdio, error) {
+	c := want.channels
 	if c == nil {
 		return nil, status.Error(codes.InvalidArgument, "no channels")
 	}
-	io := &stdio{terminal: req.Terminal}
+	io := &stdio{terminal: want.terminal}
 	var errs [3]error
-	if req.Stdin {
+	if want.stdin {
 		io.in, errs[0] = s.Receive(c.Stdin)
 	}
 	io.out, errs[1] = s.Send(c.Stdout)
-	if req.Terminal == nil {
+	if want.terminal == nil {
 		io.err, errs[2] = s.Send(c.Stderr)
 	}
 	return io, errors.Join(errs[:]...)
@@ -144,6 +151,18 @@ func (s *stdio) resize(size *guestproto.Terminal) error {
 	}
 	const most = 1<<16 - 1
 	return s.pty.Resize(uint16(min(size.Rows, most)), uint16(min(size.Columns, most)))
+}
+
+// descriptors returns the app's ends as its descriptors 0, 1 and 2, the first
+// from null if it gets no input.
+func (s *stdio) descriptors(null *os.File) []*os.File {
+	switch {
+	case s.terminal != nil:
+		return []*os.File{s.theirs[0], s.theirs[0], s.theirs[0]}
+	case s.in == nil:
+		return append([]*os.File{null}, s.theirs...)
+	}
+	return s.theirs
 }
 
 func (s *stdio) closeTheirs() {

@@ -50,6 +50,26 @@ func LookupGroup(root linux.Root, group string) (uint32, error) {
 	}, ErrGroup)
 }
 
+// PrimaryGroup returns the group that the first entry of a user in an app's
+// /etc/passwd names, false if there is none.
+func PrimaryGroup(root linux.Root, uid uint32) (uint32, bool) {
+	f, err := openRegular(root, "/etc/passwd")
+	if err != nil {
+		return 0, false
+	}
+	defer f.Close()
+	want := strconv.FormatUint(uint64(uid), 10)
+	for lines := bufio.NewScanner(io.LimitReader(f, maxAccounts)); lines.Scan(); {
+		fields := strings.SplitN(lines.Text(), ":", 5)
+		if len(fields) < 5 || fields[2] != want {
+			continue
+		}
+		gid, err := strconv.ParseUint(fields[3], 10, 32)
+		return uint32(gid), err == nil && gid != noID
+	}
+	return 0, false
+}
+
 func lookup(root linux.Root, name, file string, owner func(path string) (uint32, error), invalid error) (uint32, error) {
 	if id, err := strconv.ParseUint(name, 10, 32); err == nil && id != noID {
 		return uint32(id), nil

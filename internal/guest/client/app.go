@@ -178,7 +178,8 @@ func startError(app string, f *guestproto.StartFailure) *StartError {
 		failure = FailedNoBinary
 	case guestproto.StartFailure_KIND_DISK:
 		failure = FailedDisk
-	case guestproto.StartFailure_KIND_SETUP, guestproto.StartFailure_KIND_UNSPECIFIED:
+	case guestproto.StartFailure_KIND_SETUP, guestproto.StartFailure_KIND_UNSPECIFIED,
+		guestproto.StartFailure_KIND_NO_APP, guestproto.StartFailure_KIND_TOO_MANY:
 	}
 	return &StartError{App: app, Failure: failure, Message: printable(f.Message)}
 }

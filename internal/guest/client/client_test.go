@@ -32,6 +32,8 @@ type peer struct {
 
 	hello    func(*guestproto.HelloResponse)
 	start    func(p *peer, req *guestproto.StartAppRequest) (*guestproto.StartAppResponse, error)
+	exec     func(p *peer, req *guestproto.ExecRequest) *guestproto.ExecResponse
+	execEnd  *guestproto.WaitExecResponse
 	shutdown func() *guestproto.ShutdownResponse
 
 	mu     sync.Mutex
@@ -81,6 +83,14 @@ func (p *peer) NextEvents(ctx context.Context, req *guestproto.NextEventsRequest
 			return nil, ctx.Err()
 		}
 	}
+}
+
+func (p *peer) Exec(_ context.Context, req *guestproto.ExecRequest) (*guestproto.ExecResponse, error) {
+	return p.exec(p, req), nil
+}
+
+func (p *peer) WaitExec(context.Context, *guestproto.WaitExecRequest) (*guestproto.WaitExecResponse, error) {
+	return p.execEnd, nil
 }
 
 func (p *peer) Resize(_ context.Context, req *guestproto.ResizeRequest) (*guestproto.ResizeResponse, error) {

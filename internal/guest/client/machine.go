@@ -85,23 +85,31 @@ func (m *Machine) Configure(ctx context.Context, c Config) error {
 
 // Resize sets the size of an app's terminal.
 func (m *Machine) Resize(ctx context.Context, app string, s Size) error {
+	return m.resize(ctx, &guestproto.ResizeRequest{App: app, Terminal: wireSize(&s)})
+}
+
+func (m *Machine) resize(ctx context.Context, req *guestproto.ResizeRequest) error {
 	agent, err := m.agent()
 	if err != nil {
 		return err
 	}
 	resize := call[*guestproto.ResizeRequest, *guestproto.ResizeResponse]{"resize", answerLimit, agent.Resize}
-	_, err = resize.do(ctx, m, &guestproto.ResizeRequest{App: app, Terminal: wireSize(&s)})
+	_, err = resize.do(ctx, m, req)
 	return err
 }
 
 // Signal sends a signal to an app's main process.
 func (m *Machine) Signal(ctx context.Context, app string, sig syscall.Signal) error {
+	return m.signal(ctx, &guestproto.SignalRequest{App: app, Signal: int32(sig)})
+}
+
+func (m *Machine) signal(ctx context.Context, req *guestproto.SignalRequest) error {
 	agent, err := m.agent()
 	if err != nil {
 		return err
 	}
 	signal := call[*guestproto.SignalRequest, *guestproto.SignalResponse]{"signal", answerLimit, agent.Signal}
-	_, err = signal.do(ctx, m, &guestproto.SignalRequest{App: app, Signal: int32(sig)})
+	_, err = signal.do(ctx, m, req)
 	return err
 }
 

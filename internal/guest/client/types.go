@@ -177,11 +177,14 @@ const (
 // StartError is returned by StartApp if the machine is fine but the app did
 // not start. There will be no Exit for it.
 type StartError struct {
-	App     string
+	App     string // empty if it was a program beside an app
 	Failure Failure
 	Message string // one printable line that stands for itself
 }
 
 func (e *StartError) Error() string {
+	if e.App == "" {
+		return e.Message // of a program beside an app
+	}
 	return fmt.Sprintf("start app %q: %s", e.App, e.Message)
 }

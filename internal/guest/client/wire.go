@@ -4,10 +4,6 @@ import "rkt/internal/guest/guestproto"
 
 // wireApp puts an app into a message.
 func wireApp(app App, channels *guestproto.Channels) *guestproto.StartAppRequest {
-	var environment []*guestproto.Variable
-	for _, v := range app.Environment {
-		environment = append(environment, &guestproto.Variable{Name: v.Name, Value: v.Value})
-	}
 	return &guestproto.StartAppRequest{
 		Name:              app.Name,
 		Disk:              wireDisk(&app.Disk),
@@ -16,7 +12,7 @@ func wireApp(app App, channels *guestproto.Channels) *guestproto.StartAppRequest
 		Group:             app.Group,
 		SupplementaryGids: app.SupplementaryGIDs,
 		WorkingDirectory:  app.WorkingDirectory,
-		Environment:       environment,
+		Environment:       wireVariables(app.Environment),
 		ReadOnlyRoot:      app.ReadOnlyRootFS,
 		Confinement: &guestproto.Confinement{
 			Capabilities:    app.Capabilities,
@@ -35,6 +31,13 @@ func wireApp(app App, channels *guestproto.Channels) *guestproto.StartAppRequest
 		Stdin:    app.Stdin,
 		Channels: channels,
 	}
+}
+
+func wireVariables(variables []Variable) (wire []*guestproto.Variable) {
+	for _, v := range variables {
+		wire = append(wire, &guestproto.Variable{Name: v.Name, Value: v.Value})
+	}
+	return wire
 }
 
 func wireDisk(d *Disk) *guestproto.Disk {

@@ -23,6 +23,8 @@ const (
 	MaxMessage = 1 << 20
 	// MaxApps is the most apps one machine may have over its life.
 	MaxApps = 256
+	// MaxPrograms is the most programs that may run beside the apps at a time.
+	MaxPrograms = 64
 	// MaxText is the most bytes of a message for people that are kept.
 	MaxText = 4 << 10
 )

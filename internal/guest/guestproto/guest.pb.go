@@ -31,6 +31,10 @@ const (
 	StartFailure_KIND_NO_BINARY   StartFailure_Kind = 4
 	StartFailure_KIND_DISK        StartFailure_Kind = 5
 	StartFailure_KIND_SETUP       StartFailure_Kind = 6
+	// The app does not run, or not any more.
+	StartFailure_KIND_NO_APP StartFailure_Kind = 7
+	// There are as many programs as there may be.
+	StartFailure_KIND_TOO_MANY StartFailure_Kind = 8
 )
 
 // Enum value maps for StartFailure_Kind.
@@ -43,6 +47,8 @@ var (
 		4: "KIND_NO_BINARY",
 		5: "KIND_DISK",
 		6: "KIND_SETUP",
+		7: "KIND_NO_APP",
+		8: "KIND_TOO_MANY",
 	}
 	StartFailure_Kind_value = map[string]int32{
 		"KIND_UNSPECIFIED": 0,
@@ -52,6 +58,8 @@ var (
 		"KIND_NO_BINARY":   4,
 		"KIND_DISK":        5,
 		"KIND_SETUP":       6,
+		"KIND_NO_APP":      7,
+		"KIND_TOO_MANY":    8,
 	}
 )
 
@@ -884,10 +892,12 @@ func (x *Terminal) GetColumns() uint32 {
 // Channels are the numbers of an app's channels on the data stream, chosen by
 // the supervisor. An app with a terminal has no stderr.
 type Channels struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	Stdin         uint32                 `protobuf:"varint,1,opt,name=stdin,proto3" json:"stdin,omitempty"`
-	Stdout        uint32                 `protobuf:"varint,2,opt,name=stdout,proto3" json:"stdout,omitempty"`
-	Stderr        uint32                 `protobuf:"varint,3,opt,name=stderr,proto3" json:"stderr,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	Stdin  uint32                 `protobuf:"varint,1,opt,name=stdin,proto3" json:"stdin,omitempty"`
+	Stdout uint32                 `protobuf:"varint,2,opt,name=stdout,proto3" json:"stdout,omitempty"`
+	Stderr uint32                 `protobuf:"varint,3,opt,name=stderr,proto3" json:"stderr,omitempty"`
+	// What an app sends to the system's log, as lines; 0 is none.
+	Syslog        uint32 `protobuf:"varint,4,opt,name=syslog,proto3" json:"syslog,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -939,6 +949,13 @@ func (x *Channels) GetStdout() uint32 {
 func (x *Channels) GetStderr() uint32 {
 	if x != nil {
 		return x.Stderr
+	}
+	return 0
+}
+
+func (x *Channels) GetSyslog() uint32 {
+	if x != nil {
+		return x.Syslog
 	}
 	return 0
 }
@@ -1522,17 +1539,314 @@ func (x *NextEventsResponse) GetExits() []*Exit {
 	return nil
 }
 
-type ResizeRequest struct {
+type ExecRequest struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	App   string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	// Arguments are bytes: nothing says that they are UTF-8.
+	Exec [][]byte `protobuf:"bytes,2,rep,name=exec,proto3" json:"exec,omitempty"`
+	// Replaces variables of the app's environment, or adds to them.
+	Environment []*Variable `protobuf:"bytes,3,rep,name=environment,proto3" json:"environment,omitempty"`
+	// Empty: the app's.
+	User             string `protobuf:"bytes,4,opt,name=user,proto3" json:"user,omitempty"`
+	Group            string `protobuf:"bytes,5,opt,name=group,proto3" json:"group,omitempty"`
+	WorkingDirectory string `protobuf:"bytes,6,opt,name=working_directory,json=workingDirectory,proto3" json:"working_directory,omitempty"`
+	// Root of the pod: in the app's root and control group, but with all
+	// capabilities and system calls.
+	Privileged    bool      `protobuf:"varint,7,opt,name=privileged,proto3" json:"privileged,omitempty"`
+	Terminal      *Terminal `protobuf:"bytes,8,opt,name=terminal,proto3" json:"terminal,omitempty"`
+	Stdin         bool      `protobuf:"varint,9,opt,name=stdin,proto3" json:"stdin,omitempty"`
+	Channels      *Channels `protobuf:"bytes,10,opt,name=channels,proto3" json:"channels,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecRequest) Reset() {
+	*x = ExecRequest{}
+	mi := &file_guest_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecRequest) ProtoMessage() {}
+
+func (x *ExecRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_guest_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecRequest.ProtoReflect.Descriptor instead.
+func (*ExecRequest) Descriptor() ([]byte, []int) {
+	return file_guest_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ExecRequest) GetApp() string {
+	if x != nil {
+		return x.App
+	}
+	return ""
+}
+
+func (x *ExecRequest) GetExec() [][]byte {
+	if x != nil {
+		return x.Exec
+	}
+	return nil
+}
+
+func (x *ExecRequest) GetEnvironment() []*Variable {
+	if x != nil {
+		return x.Environment
+	}
+	return nil
+}
+
+func (x *ExecRequest) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *ExecRequest) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *ExecRequest) GetWorkingDirectory() string {
+	if x != nil {
+		return x.WorkingDirectory
+	}
+	return ""
+}
+
+func (x *ExecRequest) GetPrivileged() bool {
+	if x != nil {
+		return x.Privileged
+	}
+	return false
+}
+
+func (x *ExecRequest) GetTerminal() *Terminal {
+	if x != nil {
+		return x.Terminal
+	}
+	return nil
+}
+
+func (x *ExecRequest) GetStdin() bool {
+	if x != nil {
+		return x.Stdin
+	}
+	return false
+}
+
+func (x *ExecRequest) GetChannels() *Channels {
+	if x != nil {
+		return x.Channels
+	}
+	return nil
+}
+
+type ExecResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// The program's number in later calls; not 0 unless the start failed.
+	Id            uint64        `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	Pid           int32         `protobuf:"varint,2,opt,name=pid,proto3" json:"pid,omitempty"`
+	Failure       *StartFailure `protobuf:"bytes,3,opt,name=failure,proto3" json:"failure,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ExecResponse) Reset() {
+	*x = ExecResponse{}
+	mi := &file_guest_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ExecResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ExecResponse) ProtoMessage() {}
+
+func (x *ExecResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_guest_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ExecResponse.ProtoReflect.Descriptor instead.
+func (*ExecResponse) Descriptor() ([]byte, []int) {
+	return file_guest_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ExecResponse) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+func (x *ExecResponse) GetPid() int32 {
+	if x != nil {
+		return x.Pid
+	}
+	return 0
+}
+
+func (x *ExecResponse) GetFailure() *StartFailure {
+	if x != nil {
+		return x.Failure
+	}
+	return nil
+}
+
+type WaitExecRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
-	App           string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
-	Terminal      *Terminal              `protobuf:"bytes,2,opt,name=terminal,proto3" json:"terminal,omitempty"`
+	Id            uint64                 `protobuf:"varint,1,opt,name=id,proto3" json:"id,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitExecRequest) Reset() {
+	*x = WaitExecRequest{}
+	mi := &file_guest_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitExecRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitExecRequest) ProtoMessage() {}
+
+func (x *WaitExecRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_guest_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitExecRequest.ProtoReflect.Descriptor instead.
+func (*WaitExecRequest) Descriptor() ([]byte, []int) {
+	return file_guest_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *WaitExecRequest) GetId() uint64 {
+	if x != nil {
+		return x.Id
+	}
+	return 0
+}
+
+type WaitExecResponse struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Ended bool                   `protobuf:"varint,1,opt,name=ended,proto3" json:"ended,omitempty"`
+	// Exit code, if signal is 0.
+	Code          int32 `protobuf:"varint,2,opt,name=code,proto3" json:"code,omitempty"`
+	Signal        int32 `protobuf:"varint,3,opt,name=signal,proto3" json:"signal,omitempty"`
+	CoreDump      bool  `protobuf:"varint,4,opt,name=core_dump,json=coreDump,proto3" json:"core_dump,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WaitExecResponse) Reset() {
+	*x = WaitExecResponse{}
+	mi := &file_guest_proto_msgTypes[24]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WaitExecResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WaitExecResponse) ProtoMessage() {}
+
+func (x *WaitExecResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_guest_proto_msgTypes[24]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WaitExecResponse.ProtoReflect.Descriptor instead.
+func (*WaitExecResponse) Descriptor() ([]byte, []int) {
+	return file_guest_proto_rawDescGZIP(), []int{24}
+}
+
+func (x *WaitExecResponse) GetEnded() bool {
+	if x != nil {
+		return x.Ended
+	}
+	return false
+}
+
+func (x *WaitExecResponse) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *WaitExecResponse) GetSignal() int32 {
+	if x != nil {
+		return x.Signal
+	}
+	return 0
+}
+
+func (x *WaitExecResponse) GetCoreDump() bool {
+	if x != nil {
+		return x.CoreDump
+	}
+	return false
+}
+
+type ResizeRequest struct {
+	state    protoimpl.MessageState `protogen:"open.v1"`
+	App      string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	Terminal *Terminal              `protobuf:"bytes,2,opt,name=terminal,proto3" json:"terminal,omitempty"`
+	// If not 0, the terminal of this program rather than the app's.
+	Exec          uint64 `protobuf:"varint,3,opt,name=exec,proto3" json:"exec,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *ResizeRequest) Reset() {
 	*x = ResizeRequest{}
-	mi := &file_guest_proto_msgTypes[21]
+	mi := &file_guest_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1544,7 +1858,7 @@ func (x *ResizeRequest) String() string {
 func (*ResizeRequest) ProtoMessage() {}
 
 func (x *ResizeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[21]
+	mi := &file_guest_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1557,7 +1871,7 @@ func (x *ResizeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResizeRequest.ProtoReflect.Descriptor instead.
 func (*ResizeRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{21}
+	return file_guest_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ResizeRequest) GetApp() string {
@@ -1574,6 +1888,13 @@ func (x *ResizeRequest) GetTerminal() *Terminal {
 	return nil
 }
 
+func (x *ResizeRequest) GetExec() uint64 {
+	if x != nil {
+		return x.Exec
+	}
+	return 0
+}
+
 type ResizeResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1582,7 +1903,7 @@ type ResizeResponse struct {
 
 func (x *ResizeResponse) Reset() {
 	*x = ResizeResponse{}
-	mi := &file_guest_proto_msgTypes[22]
+	mi := &file_guest_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1594,7 +1915,7 @@ func (x *ResizeResponse) String() string {
 func (*ResizeResponse) ProtoMessage() {}
 
 func (x *ResizeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[22]
+	mi := &file_guest_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1607,20 +1928,22 @@ func (x *ResizeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResizeResponse.ProtoReflect.Descriptor instead.
 func (*ResizeResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{22}
+	return file_guest_proto_rawDescGZIP(), []int{26}
 }
 
 type SignalRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	App           string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
-	Signal        int32                  `protobuf:"varint,2,opt,name=signal,proto3" json:"signal,omitempty"`
+	state  protoimpl.MessageState `protogen:"open.v1"`
+	App    string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	Signal int32                  `protobuf:"varint,2,opt,name=signal,proto3" json:"signal,omitempty"`
+	// If not 0, to this program rather than the app's.
+	Exec          uint64 `protobuf:"varint,3,opt,name=exec,proto3" json:"exec,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *SignalRequest) Reset() {
 	*x = SignalRequest{}
-	mi := &file_guest_proto_msgTypes[23]
+	mi := &file_guest_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1632,7 +1955,7 @@ func (x *SignalRequest) String() string {
 func (*SignalRequest) ProtoMessage() {}
 
 func (x *SignalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[23]
+	mi := &file_guest_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1645,7 +1968,7 @@ func (x *SignalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalRequest.ProtoReflect.Descriptor instead.
 func (*SignalRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{23}
+	return file_guest_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *SignalRequest) GetApp() string {
@@ -1662,6 +1985,13 @@ func (x *SignalRequest) GetSignal() int32 {
 	return 0
 }
 
+func (x *SignalRequest) GetExec() uint64 {
+	if x != nil {
+		return x.Exec
+	}
+	return 0
+}
+
 type SignalResponse struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	unknownFields protoimpl.UnknownFields
@@ -1670,7 +2000,7 @@ type SignalResponse struct {
 
 func (x *SignalResponse) Reset() {
 	*x = SignalResponse{}
-	mi := &file_guest_proto_msgTypes[24]
+	mi := &file_guest_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1682,7 +2012,7 @@ func (x *SignalResponse) String() string {
 func (*SignalResponse) ProtoMessage() {}
 
 func (x *SignalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[24]
+	mi := &file_guest_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1695,7 +2025,7 @@ func (x *SignalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalResponse.ProtoReflect.Descriptor instead.
 func (*SignalResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{24}
+	return file_guest_proto_rawDescGZIP(), []int{28}
 }
 
 type StopAppRequest struct {
@@ -1708,7 +2038,7 @@ type StopAppRequest struct {
 
 func (x *StopAppRequest) Reset() {
 	*x = StopAppRequest{}
-	mi := &file_guest_proto_msgTypes[25]
+	mi := &file_guest_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1720,7 +2050,7 @@ func (x *StopAppRequest) String() string {
 func (*StopAppRequest) ProtoMessage() {}
 
 func (x *StopAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[25]
+	mi := &file_guest_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1733,7 +2063,7 @@ func (x *StopAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopAppRequest.ProtoReflect.Descriptor instead.
 func (*StopAppRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{25}
+	return file_guest_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *StopAppRequest) GetApp() string {
@@ -1758,7 +2088,7 @@ type StopAppResponse struct {
 
 func (x *StopAppResponse) Reset() {
 	*x = StopAppResponse{}
-	mi := &file_guest_proto_msgTypes[26]
+	mi := &file_guest_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1770,7 +2100,7 @@ func (x *StopAppResponse) String() string {
 func (*StopAppResponse) ProtoMessage() {}
 
 func (x *StopAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[26]
+	mi := &file_guest_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1783,7 +2113,7 @@ func (x *StopAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopAppResponse.ProtoReflect.Descriptor instead.
 func (*StopAppResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{26}
+	return file_guest_proto_rawDescGZIP(), []int{30}
 }
 
 type ShutdownRequest struct {
@@ -1796,7 +2126,7 @@ type ShutdownRequest struct {
 
 func (x *ShutdownRequest) Reset() {
 	*x = ShutdownRequest{}
-	mi := &file_guest_proto_msgTypes[27]
+	mi := &file_guest_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1808,7 +2138,7 @@ func (x *ShutdownRequest) String() string {
 func (*ShutdownRequest) ProtoMessage() {}
 
 func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[27]
+	mi := &file_guest_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1821,7 +2151,7 @@ func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownRequest.ProtoReflect.Descriptor instead.
 func (*ShutdownRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{27}
+	return file_guest_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ShutdownRequest) GetTimeoutNano() int64 {
@@ -1840,7 +2170,7 @@ type ShutdownResponse struct {
 
 func (x *ShutdownResponse) Reset() {
 	*x = ShutdownResponse{}
-	mi := &file_guest_proto_msgTypes[28]
+	mi := &file_guest_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1852,7 +2182,7 @@ func (x *ShutdownResponse) String() string {
 func (*ShutdownResponse) ProtoMessage() {}
 
 func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[28]
+	mi := &file_guest_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1865,7 +2195,7 @@ func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownResponse.ProtoReflect.Descriptor instead.
 func (*ShutdownResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{28}
+	return file_guest_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *ShutdownResponse) GetExits() []*Exit {
@@ -1883,7 +2213,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_guest_proto_msgTypes[29]
+	mi := &file_guest_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1895,7 +2225,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[29]
+	mi := &file_guest_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1908,7 +2238,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{29}
+	return file_guest_proto_rawDescGZIP(), []int{33}
 }
 
 type ReleaseResponse struct {
@@ -1919,7 +2249,7 @@ type ReleaseResponse struct {
 
 func (x *ReleaseResponse) Reset() {
 	*x = ReleaseResponse{}
-	mi := &file_guest_proto_msgTypes[30]
+	mi := &file_guest_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1931,7 +2261,7 @@ func (x *ReleaseResponse) String() string {
 func (*ReleaseResponse) ProtoMessage() {}
 
 func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[30]
+	mi := &file_guest_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1944,7 +2274,7 @@ func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{30}
+	return file_guest_proto_rawDescGZIP(), []int{34}
 }
 
 var File_guest_proto protoreflect.FileDescriptor
@@ -2013,11 +2343,12 @@ const file_guest_proto_rawDesc = "" +
 	"\x05value\x18\x02 \x01(\tR\x05value\"8\n" +
 	"\bTerminal\x12\x12\n" +
 	"\x04rows\x18\x01 \x01(\rR\x04rows\x12\x18\n" +
-	"\acolumns\x18\x02 \x01(\rR\acolumns\"P\n" +
+	"\acolumns\x18\x02 \x01(\rR\acolumns\"h\n" +
 	"\bChannels\x12\x14\n" +
 	"\x05stdin\x18\x01 \x01(\rR\x05stdin\x12\x16\n" +
 	"\x06stdout\x18\x02 \x01(\rR\x06stdout\x12\x16\n" +
-	"\x06stderr\x18\x03 \x01(\rR\x06stderr\"\x8d\x01\n" +
+	"\x06stderr\x18\x03 \x01(\rR\x06stderr\x12\x16\n" +
+	"\x06syslog\x18\x04 \x01(\rR\x06syslog\"\x8d\x01\n" +
 	"\x06Limits\x12\x1d\n" +
 	"\n" +
 	"memory_max\x18\x01 \x01(\x03R\tmemoryMax\x12\x1b\n" +
@@ -2049,10 +2380,10 @@ const file_guest_proto_rawDesc = "" +
 	"\bchannels\x18\x0e \x01(\v2\x16.rkt.guest.v1.ChannelsR\bchannels\"Z\n" +
 	"\x10StartAppResponse\x12\x10\n" +
 	"\x03pid\x18\x01 \x01(\x05R\x03pid\x124\n" +
-	"\afailure\x18\x02 \x01(\v2\x1a.rkt.guest.v1.StartFailureR\afailure\"\xe3\x01\n" +
+	"\afailure\x18\x02 \x01(\v2\x1a.rkt.guest.v1.StartFailureR\afailure\"\x87\x02\n" +
 	"\fStartFailure\x123\n" +
 	"\x04kind\x18\x01 \x01(\x0e2\x1f.rkt.guest.v1.StartFailure.KindR\x04kind\x12\x18\n" +
-	"\amessage\x18\x02 \x01(\tR\amessage\"\x83\x01\n" +
+	"\amessage\x18\x02 \x01(\tR\amessage\"\xa7\x01\n" +
 	"\x04Kind\x12\x14\n" +
 	"\x10KIND_UNSPECIFIED\x10\x00\x12\r\n" +
 	"\tKIND_USER\x10\x01\x12\x0e\n" +
@@ -2062,7 +2393,9 @@ const file_guest_proto_rawDesc = "" +
 	"\x0eKIND_NO_BINARY\x10\x04\x12\r\n" +
 	"\tKIND_DISK\x10\x05\x12\x0e\n" +
 	"\n" +
-	"KIND_SETUP\x10\x06\"\x80\x01\n" +
+	"KIND_SETUP\x10\x06\x12\x0f\n" +
+	"\vKIND_NO_APP\x10\a\x12\x11\n" +
+	"\rKIND_TOO_MANY\x10\b\"\x80\x01\n" +
 	"\x04Exit\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x12\n" +
 	"\x04code\x18\x02 \x01(\x05R\x04code\x12\x16\n" +
@@ -2074,14 +2407,41 @@ const file_guest_proto_rawDesc = "" +
 	"\x05after\x18\x01 \x01(\x04R\x05after\"R\n" +
 	"\x12NextEventsResponse\x12\x12\n" +
 	"\x04last\x18\x01 \x01(\x04R\x04last\x12(\n" +
-	"\x05exits\x18\x02 \x03(\v2\x12.rkt.guest.v1.ExitR\x05exits\"U\n" +
+	"\x05exits\x18\x02 \x03(\v2\x12.rkt.guest.v1.ExitR\x05exits\"\xe2\x02\n" +
+	"\vExecRequest\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\tR\x03app\x12\x12\n" +
+	"\x04exec\x18\x02 \x03(\fR\x04exec\x128\n" +
+	"\venvironment\x18\x03 \x03(\v2\x16.rkt.guest.v1.VariableR\venvironment\x12\x12\n" +
+	"\x04user\x18\x04 \x01(\tR\x04user\x12\x14\n" +
+	"\x05group\x18\x05 \x01(\tR\x05group\x12+\n" +
+	"\x11working_directory\x18\x06 \x01(\tR\x10workingDirectory\x12\x1e\n" +
+	"\n" +
+	"privileged\x18\a \x01(\bR\n" +
+	"privileged\x122\n" +
+	"\bterminal\x18\b \x01(\v2\x16.rkt.guest.v1.TerminalR\bterminal\x12\x14\n" +
+	"\x05stdin\x18\t \x01(\bR\x05stdin\x122\n" +
+	"\bchannels\x18\n" +
+	" \x01(\v2\x16.rkt.guest.v1.ChannelsR\bchannels\"f\n" +
+	"\fExecResponse\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\x12\x10\n" +
+	"\x03pid\x18\x02 \x01(\x05R\x03pid\x124\n" +
+	"\afailure\x18\x03 \x01(\v2\x1a.rkt.guest.v1.StartFailureR\afailure\"!\n" +
+	"\x0fWaitExecRequest\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\x04R\x02id\"q\n" +
+	"\x10WaitExecResponse\x12\x14\n" +
+	"\x05ended\x18\x01 \x01(\bR\x05ended\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\x05R\x04code\x12\x16\n" +
+	"\x06signal\x18\x03 \x01(\x05R\x06signal\x12\x1b\n" +
+	"\tcore_dump\x18\x04 \x01(\bR\bcoreDump\"i\n" +
 	"\rResizeRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x122\n" +
-	"\bterminal\x18\x02 \x01(\v2\x16.rkt.guest.v1.TerminalR\bterminal\"\x10\n" +
-	"\x0eResizeResponse\"9\n" +
+	"\bterminal\x18\x02 \x01(\v2\x16.rkt.guest.v1.TerminalR\bterminal\x12\x12\n" +
+	"\x04exec\x18\x03 \x01(\x04R\x04exec\"\x10\n" +
+	"\x0eResizeResponse\"M\n" +
 	"\rSignalRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12\x16\n" +
-	"\x06signal\x18\x02 \x01(\x05R\x06signal\"\x10\n" +
+	"\x06signal\x18\x02 \x01(\x05R\x06signal\x12\x12\n" +
+	"\x04exec\x18\x03 \x01(\x04R\x04exec\"\x10\n" +
 	"\x0eSignalResponse\"E\n" +
 	"\x0eStopAppRequest\x12\x10\n" +
 	"\x03app\x18\x01 \x01(\tR\x03app\x12!\n" +
@@ -2092,13 +2452,15 @@ const file_guest_proto_rawDesc = "" +
 	"\x10ShutdownResponse\x12(\n" +
 	"\x05exits\x18\x01 \x03(\v2\x12.rkt.guest.v1.ExitR\x05exits\"\x10\n" +
 	"\x0eReleaseRequest\"\x11\n" +
-	"\x0fReleaseResponse2\x98\x05\n" +
+	"\x0fReleaseResponse2\xa2\x06\n" +
 	"\x05Guest\x12@\n" +
 	"\x05Hello\x12\x1a.rkt.guest.v1.HelloRequest\x1a\x1b.rkt.guest.v1.HelloResponse\x12L\n" +
 	"\tConfigure\x12\x1e.rkt.guest.v1.ConfigureRequest\x1a\x1f.rkt.guest.v1.ConfigureResponse\x12I\n" +
 	"\bStartApp\x12\x1d.rkt.guest.v1.StartAppRequest\x1a\x1e.rkt.guest.v1.StartAppResponse\x12O\n" +
 	"\n" +
-	"NextEvents\x12\x1f.rkt.guest.v1.NextEventsRequest\x1a .rkt.guest.v1.NextEventsResponse\x12C\n" +
+	"NextEvents\x12\x1f.rkt.guest.v1.NextEventsRequest\x1a .rkt.guest.v1.NextEventsResponse\x12=\n" +
+	"\x04Exec\x12\x19.rkt.guest.v1.ExecRequest\x1a\x1a.rkt.guest.v1.ExecResponse\x12I\n" +
+	"\bWaitExec\x12\x1d.rkt.guest.v1.WaitExecRequest\x1a\x1e.rkt.guest.v1.WaitExecResponse\x12C\n" +
 	"\x06Resize\x12\x1b.rkt.guest.v1.ResizeRequest\x1a\x1c.rkt.guest.v1.ResizeResponse\x12C\n" +
 	"\x06Signal\x12\x1b.rkt.guest.v1.SignalRequest\x1a\x1c.rkt.guest.v1.SignalResponse\x12F\n" +
 	"\aStopApp\x12\x1c.rkt.guest.v1.StopAppRequest\x1a\x1d.rkt.guest.v1.StopAppResponse\x12I\n" +
@@ -2118,7 +2480,7 @@ func file_guest_proto_rawDescGZIP() []byte {
 }
 
 var file_guest_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_guest_proto_msgTypes = make([]protoimpl.MessageInfo, 31)
+var file_guest_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
 var file_guest_proto_goTypes = []any{
 	(StartFailure_Kind)(0),     // 0: rkt.guest.v1.StartFailure.Kind
 	(*HelloRequest)(nil),       // 1: rkt.guest.v1.HelloRequest
@@ -2142,16 +2504,20 @@ var file_guest_proto_goTypes = []any{
 	(*Exit)(nil),               // 19: rkt.guest.v1.Exit
 	(*NextEventsRequest)(nil),  // 20: rkt.guest.v1.NextEventsRequest
 	(*NextEventsResponse)(nil), // 21: rkt.guest.v1.NextEventsResponse
-	(*ResizeRequest)(nil),      // 22: rkt.guest.v1.ResizeRequest
-	(*ResizeResponse)(nil),     // 23: rkt.guest.v1.ResizeResponse
-	(*SignalRequest)(nil),      // 24: rkt.guest.v1.SignalRequest
-	(*SignalResponse)(nil),     // 25: rkt.guest.v1.SignalResponse
-	(*StopAppRequest)(nil),     // 26: rkt.guest.v1.StopAppRequest
-	(*StopAppResponse)(nil),    // 27: rkt.guest.v1.StopAppResponse
-	(*ShutdownRequest)(nil),    // 28: rkt.guest.v1.ShutdownRequest
-	(*ShutdownResponse)(nil),   // 29: rkt.guest.v1.ShutdownResponse
-	(*ReleaseRequest)(nil),     // 30: rkt.guest.v1.ReleaseRequest
-	(*ReleaseResponse)(nil),    // 31: rkt.guest.v1.ReleaseResponse
+	(*ExecRequest)(nil),        // 22: rkt.guest.v1.ExecRequest
+	(*ExecResponse)(nil),       // 23: rkt.guest.v1.ExecResponse
+	(*WaitExecRequest)(nil),    // 24: rkt.guest.v1.WaitExecRequest
+	(*WaitExecResponse)(nil),   // 25: rkt.guest.v1.WaitExecResponse
+	(*ResizeRequest)(nil),      // 26: rkt.guest.v1.ResizeRequest
+	(*ResizeResponse)(nil),     // 27: rkt.guest.v1.ResizeResponse
+	(*SignalRequest)(nil),      // 28: rkt.guest.v1.SignalRequest
+	(*SignalResponse)(nil),     // 29: rkt.guest.v1.SignalResponse
+	(*StopAppRequest)(nil),     // 30: rkt.guest.v1.StopAppRequest
+	(*StopAppResponse)(nil),    // 31: rkt.guest.v1.StopAppResponse
+	(*ShutdownRequest)(nil),    // 32: rkt.guest.v1.ShutdownRequest
+	(*ShutdownResponse)(nil),   // 33: rkt.guest.v1.ShutdownResponse
+	(*ReleaseRequest)(nil),     // 34: rkt.guest.v1.ReleaseRequest
+	(*ReleaseResponse)(nil),    // 35: rkt.guest.v1.ReleaseResponse
 }
 var file_guest_proto_depIdxs = []int32{
 	10, // 0: rkt.guest.v1.ConfigureRequest.scratch:type_name -> rkt.guest.v1.Disk
@@ -2169,31 +2535,39 @@ var file_guest_proto_depIdxs = []int32{
 	18, // 12: rkt.guest.v1.StartAppResponse.failure:type_name -> rkt.guest.v1.StartFailure
 	0,  // 13: rkt.guest.v1.StartFailure.kind:type_name -> rkt.guest.v1.StartFailure.Kind
 	19, // 14: rkt.guest.v1.NextEventsResponse.exits:type_name -> rkt.guest.v1.Exit
-	12, // 15: rkt.guest.v1.ResizeRequest.terminal:type_name -> rkt.guest.v1.Terminal
-	19, // 16: rkt.guest.v1.ShutdownResponse.exits:type_name -> rkt.guest.v1.Exit
-	1,  // 17: rkt.guest.v1.Guest.Hello:input_type -> rkt.guest.v1.HelloRequest
-	3,  // 18: rkt.guest.v1.Guest.Configure:input_type -> rkt.guest.v1.ConfigureRequest
-	16, // 19: rkt.guest.v1.Guest.StartApp:input_type -> rkt.guest.v1.StartAppRequest
-	20, // 20: rkt.guest.v1.Guest.NextEvents:input_type -> rkt.guest.v1.NextEventsRequest
-	22, // 21: rkt.guest.v1.Guest.Resize:input_type -> rkt.guest.v1.ResizeRequest
-	24, // 22: rkt.guest.v1.Guest.Signal:input_type -> rkt.guest.v1.SignalRequest
-	26, // 23: rkt.guest.v1.Guest.StopApp:input_type -> rkt.guest.v1.StopAppRequest
-	28, // 24: rkt.guest.v1.Guest.Shutdown:input_type -> rkt.guest.v1.ShutdownRequest
-	30, // 25: rkt.guest.v1.Guest.Release:input_type -> rkt.guest.v1.ReleaseRequest
-	2,  // 26: rkt.guest.v1.Guest.Hello:output_type -> rkt.guest.v1.HelloResponse
-	9,  // 27: rkt.guest.v1.Guest.Configure:output_type -> rkt.guest.v1.ConfigureResponse
-	17, // 28: rkt.guest.v1.Guest.StartApp:output_type -> rkt.guest.v1.StartAppResponse
-	21, // 29: rkt.guest.v1.Guest.NextEvents:output_type -> rkt.guest.v1.NextEventsResponse
-	23, // 30: rkt.guest.v1.Guest.Resize:output_type -> rkt.guest.v1.ResizeResponse
-	25, // 31: rkt.guest.v1.Guest.Signal:output_type -> rkt.guest.v1.SignalResponse
-	27, // 32: rkt.guest.v1.Guest.StopApp:output_type -> rkt.guest.v1.StopAppResponse
-	29, // 33: rkt.guest.v1.Guest.Shutdown:output_type -> rkt.guest.v1.ShutdownResponse
-	31, // 34: rkt.guest.v1.Guest.Release:output_type -> rkt.guest.v1.ReleaseResponse
-	26, // [26:35] is the sub-list for method output_type
-	17, // [17:26] is the sub-list for method input_type
-	17, // [17:17] is the sub-list for extension type_name
-	17, // [17:17] is the sub-list for extension extendee
-	0,  // [0:17] is the sub-list for field type_name
+	11, // 15: rkt.guest.v1.ExecRequest.environment:type_name -> rkt.guest.v1.Variable
+	12, // 16: rkt.guest.v1.ExecRequest.terminal:type_name -> rkt.guest.v1.Terminal
+	13, // 17: rkt.guest.v1.ExecRequest.channels:type_name -> rkt.guest.v1.Channels
+	18, // 18: rkt.guest.v1.ExecResponse.failure:type_name -> rkt.guest.v1.StartFailure
+	12, // 19: rkt.guest.v1.ResizeRequest.terminal:type_name -> rkt.guest.v1.Terminal
+	19, // 20: rkt.guest.v1.ShutdownResponse.exits:type_name -> rkt.guest.v1.Exit
+	1,  // 21: rkt.guest.v1.Guest.Hello:input_type -> rkt.guest.v1.HelloRequest
+	3,  // 22: rkt.guest.v1.Guest.Configure:input_type -> rkt.guest.v1.ConfigureRequest
+	16, // 23: rkt.guest.v1.Guest.StartApp:input_type -> rkt.guest.v1.StartAppRequest
+	20, // 24: rkt.guest.v1.Guest.NextEvents:input_type -> rkt.guest.v1.NextEventsRequest
+	22, // 25: rkt.guest.v1.Guest.Exec:input_type -> rkt.guest.v1.ExecRequest
+	24, // 26: rkt.guest.v1.Guest.WaitExec:input_type -> rkt.guest.v1.WaitExecRequest
+	26, // 27: rkt.guest.v1.Guest.Resize:input_type -> rkt.guest.v1.ResizeRequest
+	28, // 28: rkt.guest.v1.Guest.Signal:input_type -> rkt.guest.v1.SignalRequest
+	30, // 29: rkt.guest.v1.Guest.StopApp:input_type -> rkt.guest.v1.StopAppRequest
+	32, // 30: rkt.guest.v1.Guest.Shutdown:input_type -> rkt.guest.v1.ShutdownRequest
+	34, // 31: rkt.guest.v1.Guest.Release:input_type -> rkt.guest.v1.ReleaseRequest
+	2,  // 32: rkt.guest.v1.Guest.Hello:output_type -> rkt.guest.v1.HelloResponse
+	9,  // 33: rkt.guest.v1.Guest.Configure:output_type -> rkt.guest.v1.ConfigureResponse
+	17, // 34: rkt.guest.v1.Guest.StartApp:output_type -> rkt.guest.v1.StartAppResponse
+	21, // 35: rkt.guest.v1.Guest.NextEvents:output_type -> rkt.guest.v1.NextEventsResponse
+	23, // 36: rkt.guest.v1.Guest.Exec:output_type -> rkt.guest.v1.ExecResponse
+	25, // 37: rkt.guest.v1.Guest.WaitExec:output_type -> rkt.guest.v1.WaitExecResponse
+	27, // 38: rkt.guest.v1.Guest.Resize:output_type -> rkt.guest.v1.ResizeResponse
+	29, // 39: rkt.guest.v1.Guest.Signal:output_type -> rkt.guest.v1.SignalResponse
+	31, // 40: rkt.guest.v1.Guest.StopApp:output_type -> rkt.guest.v1.StopAppResponse
+	33, // 41: rkt.guest.v1.Guest.Shutdown:output_type -> rkt.guest.v1.ShutdownResponse
+	35, // 42: rkt.guest.v1.Guest.Release:output_type -> rkt.guest.v1.ReleaseResponse
+	32, // [32:43] is the sub-list for method output_type
+	21, // [21:32] is the sub-list for method input_type
+	21, // [21:21] is the sub-list for extension type_name
+	21, // [21:21] is the sub-list for extension extendee
+	0,  // [0:21] is the sub-list for field type_name
 }
 
 func init() { file_guest_proto_init() }
@@ -2207,7 +2581,7 @@ func file_guest_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_guest_proto_rawDesc), len(file_guest_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   31,
+			NumMessages:   35,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

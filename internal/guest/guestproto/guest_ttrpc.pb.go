@@ -12,6 +12,8 @@ type GuestService interface {
 	Configure(context.Context, *ConfigureRequest) (*ConfigureResponse, error)
 	StartApp(context.Context, *StartAppRequest) (*StartAppResponse, error)
 	NextEvents(context.Context, *NextEventsRequest) (*NextEventsResponse, error)
+	Exec(context.Context, *ExecRequest) (*ExecResponse, error)
+	WaitExec(context.Context, *WaitExecRequest) (*WaitExecResponse, error)
 	Resize(context.Context, *ResizeRequest) (*ResizeResponse, error)
 	Signal(context.Context, *SignalRequest) (*SignalResponse, error)
 	StopApp(context.Context, *StopAppRequest) (*StopAppResponse, error)
@@ -49,6 +51,20 @@ func RegisterGuestService(srv *ttrpc.Server, svc GuestService) {
 					return nil, err
 				}
 				return svc.NextEvents(ctx, &req)
+			},
+			"Exec": func(ctx context.Context, unmarshal func(interface{}) error) (interface{}, error) {
+				var req ExecRequest
+				if err := unmarshal(&req); err != nil {
+					return nil, err
+				}
+				return svc.Exec(ctx, &req)
+			},
+			"WaitExec": func(ctx context.Context, unmarshal func(interface{}) error) (interface{}, error) {
+				var req WaitExecRequest
+				if err := unmarshal(&req); err != nil {
+					return nil, err
+				}
+				return svc.WaitExec(ctx, &req)
 			},
 			"Resize": func(ctx context.Context, unmarshal func(interface{}) error) (interface{}, error) {
 				var req ResizeRequest
@@ -126,6 +142,22 @@ func (c *guestClient) StartApp(ctx context.Context, req *StartAppRequest) (*Star
 func (c *guestClient) NextEvents(ctx context.Context, req *NextEventsRequest) (*NextEventsResponse, error) {
 	var resp NextEventsResponse
 	if err := c.client.Call(ctx, "rkt.guest.v1.Guest", "NextEvents", req, &resp); err != nil {
+		return nil, err
+	}
+	return &resp, nil
+}
+
+func (c *guestClient) Exec(ctx context.Context, req *ExecRequest) (*ExecResponse, error) {
+	var resp ExecResponse
+	if err := c.client.Call(ctx, "rkt.guest.v1.Guest", "Exec", req, &resp); err != nil {
+		return nil, err
+	}
+	return &resp, nil
+}
+
+func (c *guestClient) WaitExec(ctx context.Context, req *WaitExecRequest) (*WaitExecResponse, error) {
+	var resp WaitExecResponse
+	if err := c.client.Call(ctx, "rkt.guest.v1.Guest", "WaitExec", req, &resp); err != nil {
 		return nil, err
 	}
 	return &resp, nil

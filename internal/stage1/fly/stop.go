@@ -16,13 +16,17 @@ import (
 // Stop asks the app of the pod in the working directory to end, and returns at
 // once. With force it kills all that belongs to the pod and returns when that is
 // gone. A pod that has ended already is no error.
-func Stop(ctx context.Context, uuid string, force bool) error {
-	if force {
-		return supervisor.Stop(ctx, uuid, true)
+func Stop(ctx context.Context, args stage1.StopArgs) error {
+	if args.Force {
+		return supervisor.Stop(ctx, args)
+	}
+	if args.Timeout != nil {
+		// Nobody is there to kill it later.
+		return errors.New("this stage1 knows no time limits (try --force)")
 	}
 	b, err := os.ReadFile(stage1.PidFile)
 	if errors.Is(err, os.ErrNotExist) {
-		return supervisor.Stop(ctx, uuid, true) // its app has not begun
+		return supervisor.Stop(ctx, stage1.StopArgs{Force: true, UUID: args.UUID}) // its app has not begun
 	}
 	if err != nil {
 		return err

@@ -31,6 +31,8 @@ const (
 	bootTimeout = 5 * time.Minute
 	// appStopTimeout is how long apps may take to end after SIGTERM.
 	appStopTimeout = 10 * time.Second
+	// maxStopTimeout is the longest that anybody may ask for.
+	maxStopTimeout = 365 * 24 * time.Hour
 	// machineStopTimeout is how long the machine may take beyond that.
 	machineStopTimeout = 20 * time.Second
 	// lostGrace is how long a machine whose agent is gone may take to end by
@@ -51,6 +53,8 @@ type run struct {
 	args    stage1.RunArgs
 	pod     *pod
 	stops   *stops
+	service *service
+	control *control.Server
 	stdio   *stdio
 	machine Machine
 	session *client.Machine
@@ -78,6 +82,7 @@ func Run(ctx context.Context, launcher Launcher, args stage1.RunArgs) (int, erro
 		return statusOwnError, err
 	}
 	r := &run{args: args, pod: p, stops: newStops(), recorded: make(map[string]bool)}
+	r.service = &service{stops: r.stops}
 	defer r.stops.close()
 	if err := r.serveControl(ctx); err != nil {
 		return statusOwnError, fmt.Errorf("control socket: %w", err)
@@ -115,8 +120,9 @@ func (r *run) serveControl(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.control = server
 	// The socket lives as long as the process; nothing is lost with it.
-	go func() { _ = server.Serve(ctx, controlService{r.stops}) }()
+	go func() { _ = server.Serve(ctx, r.service) }()
 	return nil
 }
 
@@ -198,6 +204,7 @@ func (r *run) boot(ctx context.Context) error {
 	if err := linux.DropCapabilities(unix.CAP_KILL); err != nil {
 		return fmt.Errorf("drop capabilities: %w", err)
 	}
+	r.service.session.Store(r.session)
 	return markReady()
 }
 
@@ -288,7 +295,9 @@ func (r *run) record(exit client.Exit) error {
 // second request by key or signal, or a machine that takes too long, is cut
 // short.
 func (r *run) shutdown(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, appStopTimeout+machineStopTimeout)
+	timeout := time.Duration(r.stops.timeout.Load())
+	// Also if it is as long as there are numbers for.
+	ctx, cancel := context.WithTimeout(ctx, min(timeout, maxStopTimeout)+machineStopTimeout)
 	defer cancel()
 	finished := make(chan struct{})
 	defer close(finished)
@@ -299,7 +308,7 @@ func (r *run) shutdown(ctx context.Context) error {
 		case <-finished:
 		}
 	}()
-	goodbye, err := r.session.Shutdown(ctx, appStopTimeout)
+	goodbye, err := r.session.Shutdown(ctx, min(timeout, maxStopTimeout))
 	for _, exit := range goodbye.Exits {
 		if err := r.record(exit); err != nil {
 			return err
@@ -322,6 +331,11 @@ func (r *run) end() {
 	<-r.machine.Done()
 	_ = r.session.Close()
 	r.stdio.drain(context.Background())
+	// Those who wait for a program learn how it ended.
+	_ = r.control.Close()
+	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
+	defer cancel()
+	r.control.Wait(ctx)
 }
 
 // explain adds the machine's last words to an error if the machine is gone.

@@ -6,17 +6,21 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"sync/atomic"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"rkt/internal/fault"
 	"rkt/internal/network"
+	"rkt/internal/stage1"
 	"rkt/internal/stage1/supervisor/control"
 )
 
 // stops collects requests to end the pod.
 type stops struct {
 	requests chan struct{} // the first request
+	timeout  atomic.Int64  // how long the apps may take, by the last request
 	urgent   chan struct{} // a second one by key or signal: stop waiting
 	byHand   chan struct{}
 	signals  chan os.Signal
@@ -29,6 +33,7 @@ func newStops() *stops {
 		byHand:   make(chan struct{}),
 		signals:  make(chan os.Signal, 4),
 	}
+	s.timeout.Store(int64(appStopTimeout))
 	signal.Notify(s.signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT)
 	// Writing to a pipe that nobody reads is an error for the printer, not the
 	// end of the pod.
@@ -49,15 +54,19 @@ func (s *stops) collect() {
 		}
 		count++
 		if count == 1 {
-			s.request()
+			s.request(appStopTimeout)
 		} else {
 			raise(s.urgent)
 		}
 	}
 }
 
-// request asks for the pod's end; asking again changes nothing.
-func (s *stops) request() { raise(s.requests) }
+// request asks for the pod's end. Once that is on its way, asking again changes
+// nothing.
+func (s *stops) request(timeout time.Duration) {
+	s.timeout.Store(int64(timeout))
+	raise(s.requests)
+}
 
 // key asks for the pod's end from the keyboard; asking again hurries it.
 func (s *stops) key() { s.byHand <- struct{}{} }
@@ -72,7 +81,7 @@ func (s *stops) cancel(ctx context.Context) (limited context.Context, stopped fu
 		select {
 		case <-s.requests:
 			cancel()
-			s.request()
+			raise(s.requests)
 			asked <- true
 		case <-finished:
 			asked <- false
@@ -96,21 +105,19 @@ func raise(c chan<- struct{}) {
 	}
 }
 
-// controlService is what the supervisor offers to other entry points.
-type controlService struct{ stops *stops }
-
-func (c controlService) Stop(context.Context, *control.StopRequest) (*control.StopResponse, error) {
-	c.stops.request()
-	return &control.StopResponse{}, nil
-}
-
-// Stop asks the pod in the working directory to end, and returns at once. With
-// force, or if the pod has processes but no supervisor, it kills them and
-// returns when they are gone. A pod that has ended already is no error.
-func Stop(ctx context.Context, uuid string, force bool) error {
-	if !force {
+// Stop asks the pod in the working directory to end, and returns at once. Apps
+// may take as long as args say. With force, or if the pod has processes but no
+// supervisor, it kills them and returns when they are gone. A pod that has
+// ended already is no error.
+func Stop(ctx context.Context, args stage1.StopArgs) error {
+	uuid := args.UUID
+	if !args.Force {
+		timeout := time.Duration(-1)
+		if args.Timeout != nil {
+			timeout = *args.Timeout
+		}
 		fault.Point("stop.ask.before")
-		err := control.Stop(ctx)
+		err := control.AskStop(ctx, timeout)
 		fault.Point("stop.ask.after")
 		if !errors.Is(err, control.ErrNotRunning) {
 			return err

@@ -22,11 +22,19 @@ type Facts struct {
 	// Status are lines of /proc/self/status by name: the capability sets,
 	// NoNewPrivs, Seccomp.
 	Status map[string]string
-	Cgroup string   // /proc/self/cgroup
-	Root   []string // names in the root directory
-	Below  []string // paths one level below those, /proc, /sys and /dev aside
-	Dev    []string // paths of device nodes below /dev
-	Mounts []Mount
+	Cgroup string // /proc/self/cgroup
+	// Limits are the lines of /proc/self/limits.
+	Limits   []string
+	OOMScore string // /proc/self/oom_score_adj
+	// Namespaces are by name what the links in /proc/self/ns say.
+	Namespaces map[string]string
+	// Refused are the system calls that fail with EPERM, whatever they are
+	// asked.
+	Refused []string
+	Root    []string // names in the root directory
+	Below   []string // paths one level below those, /proc, /sys and /dev aside
+	Dev     []string // paths of device nodes below /dev
+	Mounts  []Mount
 }
 
 // Process names another process.

@@ -21,26 +21,33 @@ const (
 	_ = protoimpl.EnforceVersion(protoimpl.MaxVersion - 20)
 )
 
-type StopRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+type Request struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Kind:
+	//
+	//	*Request_Stop
+	//	*Request_Exec
+	//	*Request_Signal
+	//	*Request_Resize
+	Kind          isRequest_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *StopRequest) Reset() {
-	*x = StopRequest{}
+func (x *Request) Reset() {
+	*x = Request{}
 	mi := &file_control_proto_msgTypes[0]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *StopRequest) String() string {
+func (x *Request) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*StopRequest) ProtoMessage() {}
+func (*Request) ProtoMessage() {}
 
-func (x *StopRequest) ProtoReflect() protoreflect.Message {
+func (x *Request) ProtoReflect() protoreflect.Message {
 	mi := &file_control_proto_msgTypes[0]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -52,31 +59,109 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
-func (*StopRequest) Descriptor() ([]byte, []int) {
+// Deprecated: Use Request.ProtoReflect.Descriptor instead.
+func (*Request) Descriptor() ([]byte, []int) {
 	return file_control_proto_rawDescGZIP(), []int{0}
 }
 
-type StopResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
+func (x *Request) GetKind() isRequest_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return nil
+}
+
+func (x *Request) GetStop() *Stop {
+	if x != nil {
+		if x, ok := x.Kind.(*Request_Stop); ok {
+			return x.Stop
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetExec() *Exec {
+	if x != nil {
+		if x, ok := x.Kind.(*Request_Exec); ok {
+			return x.Exec
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetSignal() *Signal {
+	if x != nil {
+		if x, ok := x.Kind.(*Request_Signal); ok {
+			return x.Signal
+		}
+	}
+	return nil
+}
+
+func (x *Request) GetResize() *Resize {
+	if x != nil {
+		if x, ok := x.Kind.(*Request_Resize); ok {
+			return x.Resize
+		}
+	}
+	return nil
+}
+
+type isRequest_Kind interface {
+	isRequest_Kind()
+}
+
+type Request_Stop struct {
+	Stop *Stop `protobuf:"bytes,1,opt,name=stop,proto3,oneof"`
+}
+
+type Request_Exec struct {
+	Exec *Exec `protobuf:"bytes,2,opt,name=exec,proto3,oneof"`
+}
+
+type Request_Signal struct {
+	Signal *Signal `protobuf:"bytes,3,opt,name=signal,proto3,oneof"`
+}
+
+type Request_Resize struct {
+	Resize *Resize `protobuf:"bytes,4,opt,name=resize,proto3,oneof"`
+}
+
+func (*Request_Stop) isRequest_Kind() {}
+
+func (*Request_Exec) isRequest_Kind() {}
+
+func (*Request_Signal) isRequest_Kind() {}
+
+func (*Request_Resize) isRequest_Kind() {}
+
+type Reply struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Kind:
+	//
+	//	*Reply_Done
+	//	*Reply_Error
+	//	*Reply_Started
+	//	*Reply_Exited
+	Kind          isReply_Kind `protobuf_oneof:"kind"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
-func (x *StopResponse) Reset() {
-	*x = StopResponse{}
+func (x *Reply) Reset() {
+	*x = Reply{}
 	mi := &file_control_proto_msgTypes[1]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
 
-func (x *StopResponse) String() string {
+func (x *Reply) String() string {
 	return protoimpl.X.MessageStringOf(x)
 }
 
-func (*StopResponse) ProtoMessage() {}
+func (*Reply) ProtoMessage() {}
 
-func (x *StopResponse) ProtoReflect() protoreflect.Message {
+func (x *Reply) ProtoReflect() protoreflect.Message {
 	mi := &file_control_proto_msgTypes[1]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
@@ -88,21 +173,659 @@ func (x *StopResponse) ProtoReflect() protoreflect.Message {
 	return mi.MessageOf(x)
 }
 
-// Deprecated: Use StopResponse.ProtoReflect.Descriptor instead.
-func (*StopResponse) Descriptor() ([]byte, []int) {
+// Deprecated: Use Reply.ProtoReflect.Descriptor instead.
+func (*Reply) Descriptor() ([]byte, []int) {
 	return file_control_proto_rawDescGZIP(), []int{1}
+}
+
+func (x *Reply) GetKind() isReply_Kind {
+	if x != nil {
+		return x.Kind
+	}
+	return nil
+}
+
+func (x *Reply) GetDone() *Done {
+	if x != nil {
+		if x, ok := x.Kind.(*Reply_Done); ok {
+			return x.Done
+		}
+	}
+	return nil
+}
+
+func (x *Reply) GetError() *Error {
+	if x != nil {
+		if x, ok := x.Kind.(*Reply_Error); ok {
+			return x.Error
+		}
+	}
+	return nil
+}
+
+func (x *Reply) GetStarted() *Started {
+	if x != nil {
+		if x, ok := x.Kind.(*Reply_Started); ok {
+			return x.Started
+		}
+	}
+	return nil
+}
+
+func (x *Reply) GetExited() *Exited {
+	if x != nil {
+		if x, ok := x.Kind.(*Reply_Exited); ok {
+			return x.Exited
+		}
+	}
+	return nil
+}
+
+type isReply_Kind interface {
+	isReply_Kind()
+}
+
+type Reply_Done struct {
+	Done *Done `protobuf:"bytes,1,opt,name=done,proto3,oneof"`
+}
+
+type Reply_Error struct {
+	Error *Error `protobuf:"bytes,2,opt,name=error,proto3,oneof"`
+}
+
+type Reply_Started struct {
+	Started *Started `protobuf:"bytes,3,opt,name=started,proto3,oneof"`
+}
+
+type Reply_Exited struct {
+	Exited *Exited `protobuf:"bytes,4,opt,name=exited,proto3,oneof"`
+}
+
+func (*Reply_Done) isReply_Kind() {}
+
+func (*Reply_Error) isReply_Kind() {}
+
+func (*Reply_Started) isReply_Kind() {}
+
+func (*Reply_Exited) isReply_Kind() {}
+
+// Stop asks for the pod's end.
+type Stop struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// How long apps may take after SIGTERM; the supervisor's default if negative.
+	TimeoutNano   int64 `protobuf:"varint,1,opt,name=timeout_nano,json=timeoutNano,proto3" json:"timeout_nano,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Stop) Reset() {
+	*x = Stop{}
+	mi := &file_control_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Stop) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Stop) ProtoMessage() {}
+
+func (x *Stop) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Stop.ProtoReflect.Descriptor instead.
+func (*Stop) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{2}
+}
+
+func (x *Stop) GetTimeoutNano() int64 {
+	if x != nil {
+		return x.TimeoutNano
+	}
+	return 0
+}
+
+// Exec runs a program beside an app. With it come the program's ends of its
+// stdio, pipes that nobody else uses: stdin if it is wanted, stdout, and stderr
+// unless there is a terminal.
+type Exec struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	App   string                 `protobuf:"bytes,1,opt,name=app,proto3" json:"app,omitempty"`
+	// Arguments are bytes: nothing says that they are UTF-8.
+	Exec             [][]byte    `protobuf:"bytes,2,rep,name=exec,proto3" json:"exec,omitempty"`
+	Environment      []*Variable `protobuf:"bytes,3,rep,name=environment,proto3" json:"environment,omitempty"`
+	User             string      `protobuf:"bytes,4,opt,name=user,proto3" json:"user,omitempty"`
+	Group            string      `protobuf:"bytes,5,opt,name=group,proto3" json:"group,omitempty"`
+	WorkingDirectory string      `protobuf:"bytes,6,opt,name=working_directory,json=workingDirectory,proto3" json:"working_directory,omitempty"`
+	Privileged       bool        `protobuf:"varint,7,opt,name=privileged,proto3" json:"privileged,omitempty"`
+	Stdin            bool        `protobuf:"varint,8,opt,name=stdin,proto3" json:"stdin,omitempty"`
+	Terminal         *Size       `protobuf:"bytes,9,opt,name=terminal,proto3" json:"terminal,omitempty"`
+	unknownFields    protoimpl.UnknownFields
+	sizeCache        protoimpl.SizeCache
+}
+
+func (x *Exec) Reset() {
+	*x = Exec{}
+	mi := &file_control_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Exec) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Exec) ProtoMessage() {}
+
+func (x *Exec) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Exec.ProtoReflect.Descriptor instead.
+func (*Exec) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *Exec) GetApp() string {
+	if x != nil {
+		return x.App
+	}
+	return ""
+}
+
+func (x *Exec) GetExec() [][]byte {
+	if x != nil {
+		return x.Exec
+	}
+	return nil
+}
+
+func (x *Exec) GetEnvironment() []*Variable {
+	if x != nil {
+		return x.Environment
+	}
+	return nil
+}
+
+func (x *Exec) GetUser() string {
+	if x != nil {
+		return x.User
+	}
+	return ""
+}
+
+func (x *Exec) GetGroup() string {
+	if x != nil {
+		return x.Group
+	}
+	return ""
+}
+
+func (x *Exec) GetWorkingDirectory() string {
+	if x != nil {
+		return x.WorkingDirectory
+	}
+	return ""
+}
+
+func (x *Exec) GetPrivileged() bool {
+	if x != nil {
+		return x.Privileged
+	}
+	return false
+}
+
+func (x *Exec) GetStdin() bool {
+	if x != nil {
+		return x.Stdin
+	}
+	return false
+}
+
+func (x *Exec) GetTerminal() *Size {
+	if x != nil {
+		return x.Terminal
+	}
+	return nil
+}
+
+type Variable struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
+	Value         string                 `protobuf:"bytes,2,opt,name=value,proto3" json:"value,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Variable) Reset() {
+	*x = Variable{}
+	mi := &file_control_proto_msgTypes[4]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Variable) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Variable) ProtoMessage() {}
+
+func (x *Variable) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[4]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Variable.ProtoReflect.Descriptor instead.
+func (*Variable) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{4}
+}
+
+func (x *Variable) GetName() string {
+	if x != nil {
+		return x.Name
+	}
+	return ""
+}
+
+func (x *Variable) GetValue() string {
+	if x != nil {
+		return x.Value
+	}
+	return ""
+}
+
+type Size struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Rows          uint32                 `protobuf:"varint,1,opt,name=rows,proto3" json:"rows,omitempty"`
+	Columns       uint32                 `protobuf:"varint,2,opt,name=columns,proto3" json:"columns,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Size) Reset() {
+	*x = Size{}
+	mi := &file_control_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Size) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Size) ProtoMessage() {}
+
+func (x *Size) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Size.ProtoReflect.Descriptor instead.
+func (*Size) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Size) GetRows() uint32 {
+	if x != nil {
+		return x.Rows
+	}
+	return 0
+}
+
+func (x *Size) GetColumns() uint32 {
+	if x != nil {
+		return x.Columns
+	}
+	return 0
+}
+
+type Signal struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Signal        int32                  `protobuf:"varint,1,opt,name=signal,proto3" json:"signal,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Signal) Reset() {
+	*x = Signal{}
+	mi := &file_control_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Signal) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Signal) ProtoMessage() {}
+
+func (x *Signal) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Signal.ProtoReflect.Descriptor instead.
+func (*Signal) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Signal) GetSignal() int32 {
+	if x != nil {
+		return x.Signal
+	}
+	return 0
+}
+
+type Resize struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Size          *Size                  `protobuf:"bytes,1,opt,name=size,proto3" json:"size,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Resize) Reset() {
+	*x = Resize{}
+	mi := &file_control_proto_msgTypes[7]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Resize) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Resize) ProtoMessage() {}
+
+func (x *Resize) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[7]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Resize.ProtoReflect.Descriptor instead.
+func (*Resize) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{7}
+}
+
+func (x *Resize) GetSize() *Size {
+	if x != nil {
+		return x.Size
+	}
+	return nil
+}
+
+type Done struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Done) Reset() {
+	*x = Done{}
+	mi := &file_control_proto_msgTypes[8]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Done) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Done) ProtoMessage() {}
+
+func (x *Done) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[8]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Done.ProtoReflect.Descriptor instead.
+func (*Done) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{8}
+}
+
+type Error struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Message       string                 `protobuf:"bytes,1,opt,name=message,proto3" json:"message,omitempty"`
+	Hint          string                 `protobuf:"bytes,2,opt,name=hint,proto3" json:"hint,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Error) Reset() {
+	*x = Error{}
+	mi := &file_control_proto_msgTypes[9]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Error) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Error) ProtoMessage() {}
+
+func (x *Error) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[9]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Error.ProtoReflect.Descriptor instead.
+func (*Error) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{9}
+}
+
+func (x *Error) GetMessage() string {
+	if x != nil {
+		return x.Message
+	}
+	return ""
+}
+
+func (x *Error) GetHint() string {
+	if x != nil {
+		return x.Hint
+	}
+	return ""
+}
+
+type Started struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Pid           int32                  `protobuf:"varint,1,opt,name=pid,proto3" json:"pid,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Started) Reset() {
+	*x = Started{}
+	mi := &file_control_proto_msgTypes[10]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Started) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Started) ProtoMessage() {}
+
+func (x *Started) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[10]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Started.ProtoReflect.Descriptor instead.
+func (*Started) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{10}
+}
+
+func (x *Started) GetPid() int32 {
+	if x != nil {
+		return x.Pid
+	}
+	return 0
+}
+
+// Exited is sent when the program's output has been handed over.
+type Exited struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As a shell would show it.
+	Status        int32 `protobuf:"varint,1,opt,name=status,proto3" json:"status,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Exited) Reset() {
+	*x = Exited{}
+	mi := &file_control_proto_msgTypes[11]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Exited) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Exited) ProtoMessage() {}
+
+func (x *Exited) ProtoReflect() protoreflect.Message {
+	mi := &file_control_proto_msgTypes[11]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Exited.ProtoReflect.Descriptor instead.
+func (*Exited) Descriptor() ([]byte, []int) {
+	return file_control_proto_rawDescGZIP(), []int{11}
+}
+
+func (x *Exited) GetStatus() int32 {
+	if x != nil {
+		return x.Status
+	}
+	return 0
 }
 
 var File_control_proto protoreflect.FileDescriptor
 
 const file_control_proto_rawDesc = "" +
 	"\n" +
-	"\rcontrol.proto\x12\x11rkt.supervisor.v1\"\r\n" +
-	"\vStopRequest\"\x0e\n" +
-	"\fStopResponse2U\n" +
+	"\rcontrol.proto\x12\x11rkt.supervisor.v1\"\xd9\x01\n" +
+	"\aRequest\x12-\n" +
+	"\x04stop\x18\x01 \x01(\v2\x17.rkt.supervisor.v1.StopH\x00R\x04stop\x12-\n" +
+	"\x04exec\x18\x02 \x01(\v2\x17.rkt.supervisor.v1.ExecH\x00R\x04exec\x123\n" +
+	"\x06signal\x18\x03 \x01(\v2\x19.rkt.supervisor.v1.SignalH\x00R\x06signal\x123\n" +
+	"\x06resize\x18\x04 \x01(\v2\x19.rkt.supervisor.v1.ResizeH\x00R\x06resizeB\x06\n" +
+	"\x04kind\"\xdd\x01\n" +
+	"\x05Reply\x12-\n" +
+	"\x04done\x18\x01 \x01(\v2\x17.rkt.supervisor.v1.DoneH\x00R\x04done\x120\n" +
+	"\x05error\x18\x02 \x01(\v2\x18.rkt.supervisor.v1.ErrorH\x00R\x05error\x126\n" +
+	"\astarted\x18\x03 \x01(\v2\x1a.rkt.supervisor.v1.StartedH\x00R\astarted\x123\n" +
+	"\x06exited\x18\x04 \x01(\v2\x19.rkt.supervisor.v1.ExitedH\x00R\x06exitedB\x06\n" +
+	"\x04kind\")\n" +
+	"\x04Stop\x12!\n" +
+	"\ftimeout_nano\x18\x01 \x01(\x03R\vtimeoutNano\"\xad\x02\n" +
+	"\x04Exec\x12\x10\n" +
+	"\x03app\x18\x01 \x01(\tR\x03app\x12\x12\n" +
+	"\x04exec\x18\x02 \x03(\fR\x04exec\x12=\n" +
+	"\venvironment\x18\x03 \x03(\v2\x1b.rkt.supervisor.v1.VariableR\venvironment\x12\x12\n" +
+	"\x04user\x18\x04 \x01(\tR\x04user\x12\x14\n" +
+	"\x05group\x18\x05 \x01(\tR\x05group\x12+\n" +
+	"\x11working_directory\x18\x06 \x01(\tR\x10workingDirectory\x12\x1e\n" +
 	"\n" +
-	"Supervisor\x12G\n" +
-	"\x04Stop\x12\x1e.rkt.supervisor.v1.StopRequest\x1a\x1f.rkt.supervisor.v1.StopResponseB(Z&rkt/internal/stage1/supervisor/controlb\x06proto3"
+	"privileged\x18\a \x01(\bR\n" +
+	"privileged\x12\x14\n" +
+	"\x05stdin\x18\b \x01(\bR\x05stdin\x123\n" +
+	"\bterminal\x18\t \x01(\v2\x17.rkt.supervisor.v1.SizeR\bterminal\"4\n" +
+	"\bVariable\x12\x12\n" +
+	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
+	"\x05value\x18\x02 \x01(\tR\x05value\"4\n" +
+	"\x04Size\x12\x12\n" +
+	"\x04rows\x18\x01 \x01(\rR\x04rows\x12\x18\n" +
+	"\acolumns\x18\x02 \x01(\rR\acolumns\" \n" +
+	"\x06Signal\x12\x16\n" +
+	"\x06signal\x18\x01 \x01(\x05R\x06signal\"5\n" +
+	"\x06Resize\x12+\n" +
+	"\x04size\x18\x01 \x01(\v2\x17.rkt.supervisor.v1.SizeR\x04size\"\x06\n" +
+	"\x04Done\"5\n" +
+	"\x05Error\x12\x18\n" +
+	"\amessage\x18\x01 \x01(\tR\amessage\x12\x12\n" +
+	"\x04hint\x18\x02 \x01(\tR\x04hint\"\x1b\n" +
+	"\aStarted\x12\x10\n" +
+	"\x03pid\x18\x01 \x01(\x05R\x03pid\" \n" +
+	"\x06Exited\x12\x16\n" +
+	"\x06status\x18\x01 \x01(\x05R\x06statusB(Z&rkt/internal/stage1/supervisor/controlb\x06proto3"
 
 var (
 	file_control_proto_rawDescOnce sync.Once
@@ -116,19 +839,38 @@ func file_control_proto_rawDescGZIP() []byte {
 	return file_control_proto_rawDescData
 }
 
-var file_control_proto_msgTypes = make([]protoimpl.MessageInfo, 2)
+var file_control_proto_msgTypes = make([]protoimpl.MessageInfo, 12)
 var file_control_proto_goTypes = []any{
-	(*StopRequest)(nil),  // 0: rkt.supervisor.v1.StopRequest
-	(*StopResponse)(nil), // 1: rkt.supervisor.v1.StopResponse
+	(*Request)(nil),  // 0: rkt.supervisor.v1.Request
+	(*Reply)(nil),    // 1: rkt.supervisor.v1.Reply
+	(*Stop)(nil),     // 2: rkt.supervisor.v1.Stop
+	(*Exec)(nil),     // 3: rkt.supervisor.v1.Exec
+	(*Variable)(nil), // 4: rkt.supervisor.v1.Variable
+	(*Size)(nil),     // 5: rkt.supervisor.v1.Size
+	(*Signal)(nil),   // 6: rkt.supervisor.v1.Signal
+	(*Resize)(nil),   // 7: rkt.supervisor.v1.Resize
+	(*Done)(nil),     // 8: rkt.supervisor.v1.Done
+	(*Error)(nil),    // 9: rkt.supervisor.v1.Error
+	(*Started)(nil),  // 10: rkt.supervisor.v1.Started
+	(*Exited)(nil),   // 11: rkt.supervisor.v1.Exited
 }
 var file_control_proto_depIdxs = []int32{
-	0, // 0: rkt.supervisor.v1.Supervisor.Stop:input_type -> rkt.supervisor.v1.StopRequest
-	1, // 1: rkt.supervisor.v1.Supervisor.Stop:output_type -> rkt.supervisor.v1.StopResponse
-	1, // [1:2] is the sub-list for method output_type
-	0, // [0:1] is the sub-list for method input_type
-	0, // [0:0] is the sub-list for extension type_name
-	0, // [0:0] is the sub-list for extension extendee
-	0, // [0:0] is the sub-list for field type_name
+	2,  // 0: rkt.supervisor.v1.Request.stop:type_name -> rkt.supervisor.v1.Stop
+	3,  // 1: rkt.supervisor.v1.Request.exec:type_name -> rkt.supervisor.v1.Exec
+	6,  // 2: rkt.supervisor.v1.Request.signal:type_name -> rkt.supervisor.v1.Signal
+	7,  // 3: rkt.supervisor.v1.Request.resize:type_name -> rkt.supervisor.v1.Resize
+	8,  // 4: rkt.supervisor.v1.Reply.done:type_name -> rkt.supervisor.v1.Done
+	9,  // 5: rkt.supervisor.v1.Reply.error:type_name -> rkt.supervisor.v1.Error
+	10, // 6: rkt.supervisor.v1.Reply.started:type_name -> rkt.supervisor.v1.Started
+	11, // 7: rkt.supervisor.v1.Reply.exited:type_name -> rkt.supervisor.v1.Exited
+	4,  // 8: rkt.supervisor.v1.Exec.environment:type_name -> rkt.supervisor.v1.Variable
+	5,  // 9: rkt.supervisor.v1.Exec.terminal:type_name -> rkt.supervisor.v1.Size
+	5,  // 10: rkt.supervisor.v1.Resize.size:type_name -> rkt.supervisor.v1.Size
+	11, // [11:11] is the sub-list for method output_type
+	11, // [11:11] is the sub-list for method input_type
+	11, // [11:11] is the sub-list for extension type_name
+	11, // [11:11] is the sub-list for extension extendee
+	0,  // [0:11] is the sub-list for field type_name
 }
 
 func init() { file_control_proto_init() }
@@ -136,15 +878,27 @@ func file_control_proto_init() {
 	if File_control_proto != nil {
 		return
 	}
+	file_control_proto_msgTypes[0].OneofWrappers = []any{
+		(*Request_Stop)(nil),
+		(*Request_Exec)(nil),
+		(*Request_Signal)(nil),
+		(*Request_Resize)(nil),
+	}
+	file_control_proto_msgTypes[1].OneofWrappers = []any{
+		(*Reply_Done)(nil),
+		(*Reply_Error)(nil),
+		(*Reply_Started)(nil),
+		(*Reply_Exited)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_control_proto_rawDesc), len(file_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   2,
+			NumMessages:   12,
 			NumExtensions: 0,
-			NumServices:   1,
+			NumServices:   0,
 		},
 		GoTypes:           file_control_proto_goTypes,
 		DependencyIndexes: file_control_proto_depIdxs,

@@ -1,0 +1,171 @@
+package supervisor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+
+	"rkt/internal/errhint"
+	"rkt/internal/guest/client"
+	"rkt/internal/stage1/supervisor/control"
+)
+
+// service is what the supervisor offers to other entry points.
+type service struct {
+	stops   *stops
+	session atomic.Pointer[client.Machine] // nil until the apps were started
+}
+
+// Stop asks for the pod's end.
+func (s *service) Stop(request *control.Stop) error {
+	timeout := time.Duration(request.TimeoutNano)
+	if timeout < 0 {
+		timeout = appStopTimeout
+	}
+	s.stops.request(timeout)
+	return nil
+}
+
+// Exec runs a program beside an app.
+func (s *service) Exec(ctx context.Context, request *control.Exec, files []*os.File, c *control.Client) (int, error) {
+	pipes, err := takePipes(request, files)
+	if err != nil {
+		return 0, err
+	}
+	defer pipes.close()
+	session := s.session.Load()
+	if session == nil {
+		return 0, errhint.With(errors.New("the pod's apps are not started yet"), "`rkt status --wait-ready` waits for that")
+	}
+	running, err := session.Exec(ctx, guestProgram(request))
+	if errors.Is(err, client.ErrNoApp) {
+		return 0, fmt.Errorf("app %q does not run any more", request.App)
+	}
+	if err != nil {
+		return 0, err
+	}
+	if err := c.Started(running.PID); err != nil {
+		return 0, errors.Join(err, running.Signal(ctx, unix.SIGHUP))
+	}
+	go s.obey(ctx, running, request.Terminal != nil, c)
+	return pipes.carry(ctx, running)
+}
+
+func guestProgram(request *control.Exec) client.Program {
+	p := client.Program{
+		App:              request.App,
+		User:             request.User,
+		Group:            request.Group,
+		WorkingDirectory: request.WorkingDirectory,
+		Privileged:       request.Privileged,
+		Stdin:            request.Stdin,
+	}
+	for _, arg := range request.Exec {
+		p.Exec = append(p.Exec, string(arg))
+	}
+	for _, v := range request.Environment {
+		p.Environment = append(p.Environment, client.Variable{Name: v.Name, Value: v.Value})
+	}
+	if request.Terminal != nil {
+		size := guestSize(request.Terminal)
+		p.Terminal = &size
+	}
+	return p
+}
+
+func guestSize(s *control.Size) client.Size {
+	const most = 1<<16 - 1
+	return client.Size{Rows: uint16(min(s.GetRows(), most)), Columns: uint16(min(s.GetColumns(), most))}
+}
+
+// obey does what the client asks for while its program runs. When the client
+// is gone, a program on a terminal is told that this has hung up. Others only
+// find their pipes closed.
+func (s *service) obey(ctx context.Context, running *client.Running, terminal bool, c *control.Client) {
+	for request := range c.Requests() {
+		// What does not arrive, because the program has ended, is no news.
+		switch kind := request.Kind.(type) {
+		case *control.Request_Signal:
+			_ = running.Signal(ctx, syscall.Signal(kind.Signal.Signal))
+		case *control.Request_Resize:
+			_ = running.Resize(ctx, guestSize(kind.Resize.Size))
+		}
+	}
+	if terminal {
+		_ = running.Signal(context.WithoutCancel(ctx), unix.SIGHUP)
+	}
+}
+
+// pipes are our copies of a program's descriptors.
+type pipes struct{ stdin, stdout, stderr *os.File }
+
+// takePipes tells the descriptors apart that came with a request.
+func takePipes(request *control.Exec, files []*os.File) (*pipes, error) {
+	p := &pipes{}
+	wanted := []**os.File{&p.stdout}
+	if request.Stdin {
+		wanted = append([]**os.File{&p.stdin}, wanted...)
+	}
+	if request.Terminal == nil {
+		wanted = append(wanted, &p.stderr)
+	}
+	if len(wanted) != len(files) {
+		for _, f := range files {
+			f.Close()
+		}
+		return nil, fmt.Errorf("%d descriptors came with the request, not %d", len(files), len(wanted))
+	}
+	for i, to := range wanted {
+		*to = files[i]
+	}
+	return p, nil
+}
+
+func (p *pipes) close() {
+	for _, f := range []*os.File{p.stdin, p.stdout, p.stderr} {
+		if f != nil {
+			f.Close()
+		}
+	}
+}
+
+// carry copies until the program has ended and its output is handed over, and
+// returns its exit status.
+func (p *pipes) carry(ctx context.Context, running *client.Running) (int, error) {
+	stdio := running.Stdio
+	if p.stdin != nil {
+		go func() {
+			_, _ = io.Copy(stdio.Stdin, p.stdin)
+			_ = stdio.Stdin.Close()
+			// The client's next write fails, if the program reads no more.
+			p.stdin.Close()
+		}()
+	}
+	var outputs sync.WaitGroup
+	outputs.Go(func() { handOver(p.stdout, stdio.Stdout) })
+	if stdio.Stderr != nil {
+		outputs.Go(func() { handOver(p.stderr, stdio.Stderr) })
+	}
+	exit, err := running.Wait(context.WithoutCancel(ctx))
+	outputs.Wait()
+	if err != nil {
+		return 0, fmt.Errorf("the pod ended before the program did: %w", err)
+	}
+	return exit.Status(), nil
+}
+
+// handOver copies an output of a program to a client. When the client wants no
+// more, the program is told.
+func handOver(to *os.File, from io.ReadCloser) {
+	_, _ = io.Copy(struct{ io.Writer }{to}, from)
+	_ = from.Close()
+	to.Close()
+}
