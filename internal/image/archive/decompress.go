@@ -6,10 +6,7 @@ import (
 	"compress/bzip2"
 	"compress/gzip"
 	"errors"
-	"fmt"
 	"io"
-
-	"github.com/ulikunitz/xz"
 )
 
 // Compression is the way an archive is compressed.
@@ -27,9 +24,6 @@ const (
 	bufferSize  = 64 << 10
 	magicOffset = 257 // of "ustar" in a tar header
 )
-
-// errXZ marks errors of the xz decoder, which have no type of their own.
-var errXZ = errors.New("xz")
 
 // Decompress returns the tar inside r, whose compression it recognises by its
 // first bytes.
@@ -51,11 +45,11 @@ func Decompress(r io.Reader) (io.Reader, Compression, error) {
 	case bytes.HasPrefix(head, []byte("BZh")):
 		return explained{bzip2.NewReader(buffered)}, Bzip2, nil
 	case bytes.HasPrefix(head, []byte("\xfd7zXZ\x00")):
-		z, err := xz.NewReader(buffered)
+		z, err := newXZReader(buffered)
 		if err != nil {
-			return nil, "", explain(fmt.Errorf("%w: %w", errXZ, err))
+			return nil, "", explain(err)
 		}
-		return explained{xzReader{z}}, XZ, nil
+		return explained{z}, XZ, nil
 	case len(head) > magicOffset && bytes.Equal(head[magicOffset:], []byte("ustar")):
 		return buffered, Plain, nil
 	default:
@@ -69,15 +63,4 @@ type explained struct{ r io.Reader }
 func (e explained) Read(p []byte) (int, error) {
 	n, err := e.r.Read(p)
 	return n, explain(err)
-}
-
-// xzReader marks the errors of the xz decoder.
-type xzReader struct{ r io.Reader }
-
-func (x xzReader) Read(p []byte) (int, error) {
-	n, err := x.r.Read(p)
-	if err != nil && !errors.Is(err, io.EOF) {
-		err = fmt.Errorf("%w: %w", errXZ, err)
-	}
-	return n, err
 }
