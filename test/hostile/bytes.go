@@ -79,8 +79,10 @@ func sparse(t testing.TB) Vector {
 	// The writer of the standard library writes no sparse files.
 	records := ""
 	for _, kv := range [][2]string{
-		{"GNU.sparse.size", fmt.Sprint(length)}, {"GNU.sparse.numblocks", "1"},
-		{"GNU.sparse.offset", fmt.Sprint(length - 1)}, {"GNU.sparse.numbytes", "1"},
+		{"GNU.sparse.size", fmt.Sprint(length)},
+		{"GNU.sparse.numblocks", "1"},
+		{"GNU.sparse.offset", fmt.Sprint(length - 1)},
+		{"GNU.sparse.numbytes", "1"},
 	} {
 		n := len(kv[0]) + len(kv[1]) + 3
 		record := fmt.Sprintf("%d %s=%s\n", n+len(fmt.Sprint(n+2)), kv[0], kv[1])
