@@ -77,6 +77,14 @@ func (p *program) exitStatus(cmd *cobra.Command, err error) int {
 	if err == nil {
 		return 0
 	}
+	// The whole error may be a status, or what came after one.
+	var known statusOnly
+	if errors.As(err, &known) {
+		if rest := withoutStatus(err); rest != nil {
+			p.messages(cmd).err(rest)
+		}
+		return int(known)
+	}
 	status := statusError
 	if errors.Is(err, errMissingCommand) {
 		status = statusMissing

@@ -34,6 +34,25 @@ func detail(err error) error {
 	return detailed{err}
 }
 
+// withoutStatus returns what an error says beside an exit status.
+func withoutStatus(err error) error {
+	var d detailed
+	if errors.As(err, &d) {
+		err = d.error
+	}
+	joined, ok := err.(interface{ Unwrap() []error }) //nolint:errorlint // this very link is meant
+	if !ok {
+		return nil
+	}
+	var rest []error
+	for _, e := range joined.Unwrap() {
+		if _, is := e.(statusOnly); !is { //nolint:errorlint // a part of the join
+			rest = append(rest, e)
+		}
+	}
+	return errors.Join(rest...)
+}
+
 // causes splits an error into the messages of its chain, the outermost first.
 // With whole it splits what is marked as detailed, too.
 func causes(err error, whole bool) []string {

@@ -32,6 +32,18 @@ func (g *globalFlags) add(flags *pflag.FlagSet) {
 	flags.BoolVar(&g.trustKeysFromHTTPS, "trust-keys-from-https", false, "trust keys fetched over https without asking")
 }
 
+// again returns the flags that make another rkt work on the same data.
+func (g *globalFlags) again() []string {
+	args := []string{"--system-config=" + string(g.systemConfig), "--local-config=" + string(g.localConfig)}
+	if g.userConfig != "" {
+		args = append(args, "--user-config="+string(g.userConfig))
+	}
+	if g.dir.given {
+		args = append(args, "--dir="+string(g.dir.path))
+	}
+	return args
+}
+
 // directory is a flag with the path of a directory. It becomes absolute and
 // free of symbolic links; the directory need not exist.
 type directory string

@@ -13,8 +13,9 @@ import (
 
 func (p *program) newRm() *cobra.Command {
 	var uuidFile uuidFileFlag
+	var wait bool
 	cmd := &cobra.Command{
-		Use:   "rm (--uuid-file=FILE | UUID…)",
+		Use:   "rm [--wait] (--uuid-file=FILE | UUID…)",
 		Short: "Remove pods and all their files",
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if err := requireRoot(); err != nil {
@@ -24,21 +25,22 @@ func (p *program) newRm() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.rm(cmd, uuids)
+			return p.rm(cmd, uuids, wait)
 		},
 	}
+	cmd.Flags().BoolVar(&wait, "wait", false, "wait for pods that run to end")
 	uuidFile.add(cmd)
 	return cmd
 }
 
-func (p *program) rm(cmd *cobra.Command, uuids []string) error {
+func (p *program) rm(cmd *cobra.Command, uuids []string, wait bool) error {
 	c := &pod.Collector{}
 	if err := p.complete(cmd, c); err != nil {
 		return err
 	}
 	failed := false
 	for _, uuid := range uuids {
-		if err := p.rmOne(cmd.Context(), c, uuid); err != nil {
+		if err := p.rmOne(cmd.Context(), c, uuid, wait); err != nil {
 			p.messages(cmd).err(err)
 			failed = true
 		}
@@ -49,12 +51,17 @@ func (p *program) rm(cmd *cobra.Command, uuids []string) error {
 	return nil
 }
 
-func (p *program) rmOne(ctx context.Context, c *pod.Collector, uuid string) error {
+func (p *program) rmOne(ctx context.Context, c *pod.Collector, uuid string, wait bool) error {
 	opened, err := p.openPod(uuid)
 	if err != nil {
 		return err
 	}
 	defer opened.Close()
+	if wait {
+		if err := opened.WaitFinished(ctx); err != nil {
+			return err
+		}
+	}
 	err = c.Remove(ctx, opened)
 	switch {
 	case errors.Is(err, pod.ErrRunning):

@@ -28,10 +28,16 @@ type run struct {
 	uuidFile    string
 	manifest    string // file with the whole manifest of the pod
 	interactive bool
+	detach      bool
+	remove      bool
+}
+
+func newRunFlags() *run {
+	return &run{network: networkFlags{net: defaultNetworks(stage1.NetworkDefault)}}
 }
 
 func (p *program) newRun() *cobra.Command {
-	r := &run{network: networkFlags{net: defaultNetworks(stage1.NetworkDefault)}}
+	r := newRunFlags()
 	cmd := &cobra.Command{
 		Use:   "run [flags] IMAGE [image flags] [-- ARG… [---]] [IMAGE …]",
 		Short: "Run one or more images in a pod",
@@ -49,23 +55,31 @@ an image that say "preceding image" are about that image, words between -- and
 			return p.run(cmd, r)
 		},
 	}
-	r.add(cmd.Flags())
+	r.addContent(cmd.Flags())
+	r.addStart(cmd.Flags())
+	cmd.Flags().StringVar(&r.uuidFile, "uuid-file-save", "", "write the pod's UUID to this file")
 	return cmd
 }
 
-func (r *run) add(flags *pflag.FlagSet) {
+// addContent adds the flags that say what a pod is made of.
+func (r *run) addContent(flags *pflag.FlagSet) {
 	r.parser.AddFlags(flags)
 	r.pull.add(flags, fetch.PullNew)
 	r.stage1.add(flags)
 	r.environment.add(flags)
-	r.network.add(flags)
 	flags.Var(&r.ports, "port", portUsage)
-	flags.StringVar(&r.hostname, "hostname", "", "host name of the pod; rkt-UUID if empty")
-	flags.StringVar(&r.uuidFile, "uuid-file-save", "", "write the pod's UUID to this file")
 	flags.StringVar(&r.manifest, "pod-manifest", "", "file with the whole manifest of the pod, in place of images and what is said about them")
+	addUnsupported(flags, "mount", "no-overlay", "private-users", "seccomp", "stderr", "stdin", "stdout", "volume")
+}
+
+// addStart adds the flags that say how a pod is started.
+func (r *run) addStart(flags *pflag.FlagSet) {
+	r.network.add(flags)
+	flags.StringVar(&r.hostname, "hostname", "", "host name of the pod; rkt-UUID if empty")
 	flags.BoolVar(&r.interactive, "interactive", false, "attach the terminal to the pod's only app")
-	addUnsupported(flags, "ipc", "mds-register", "mount",
-		"no-overlay", "private-users", "seccomp", "stderr", "stdin", "stdout", "volume")
+	flags.BoolVar(&r.detach, "detach", false, "return when the apps run, and print the pod's UUID")
+	flags.BoolVar(&r.remove, "rm", false, "remove the pod when it has ended")
+	addUnsupported(flags, "ipc", "mds-register")
 }
 
 // maxHostname is how long Linux lets a host name be.
@@ -78,14 +92,23 @@ func (r *run) check(policy fetch.PullPolicy) error {
 	switch {
 	case r.manifest != "" && (len(r.parser.Apps) > 0 || len(r.ports) > 0 || policy != fetch.PullNew || r.environment.given()):
 		return errConflict
-	case r.interactive && len(r.parser.Apps) > 1:
-		return errors.New("interactive option only supports one image")
 	case len(r.parser.Apps) == 0 && r.manifest == "":
 		return errors.New("must provide at least one image or specify the pod manifest")
+	}
+	return r.checkStart(len(r.parser.Apps), len(r.ports))
+}
+
+// checkStart refuses what makes no sense for a pod of so many apps and ports.
+func (r *run) checkStart(apps, ports int) error {
+	switch {
+	case r.interactive && apps > 1:
+		return errors.New("interactive option only supports one image")
+	case r.interactive && r.detach:
+		return errors.New("--interactive and --detach are mutually exclusive")
 	case len(r.hostname) > maxHostname || strings.ContainsFunc(r.hostname, notInHostname):
 		return fmt.Errorf("--hostname %q: must be at most %d letters, digits, dashes and dots", r.hostname, maxHostname)
 	}
-	return r.network.check(len(r.ports))
+	return r.network.check(ports)
 }
 
 func notInHostname(c rune) bool {
@@ -94,6 +117,19 @@ func notInHostname(c rune) bool {
 
 // run becomes the pod's supervisor, or fails and leaves no pod.
 func (p *program) run(cmd *cobra.Command, r *run) error {
+	return p.withPreparation(cmd, r, func(prep *preparation, made *pod.Pod) (keep bool, err error) {
+		var apps []string
+		for _, app := range prep.content.manifest.Apps {
+			apps = append(apps, string(app.Name))
+		}
+		return p.launch(cmd, made, &launch{run: r, stage1: prep.stage1, images: prep.images, apps: apps})
+	})
+}
+
+// withPreparation prepares a pod and does something with it. Unless that is to
+// be kept, nothing is left of it. If this process is killed meanwhile, the
+// collector sees to that.
+func (p *program) withPreparation(cmd *cobra.Command, r *run, do func(*preparation, *pod.Pod) (keep bool, err error)) error {
 	policy, err := r.pull.effective()
 	if err == nil {
 		err = r.check(policy)
@@ -119,10 +155,24 @@ func (p *program) run(cmd *cobra.Command, r *run) error {
 	if err != nil {
 		return err
 	}
-	return p.start(cmd, &preparation{
+	prep := &preparation{
 		run: r, pods: pods, images: images, content: content,
 		findStage1: func(ctx context.Context) (*pod.Stage1, error) { return p.stage1(ctx, source, images) },
-	})
+	}
+	made, err := pods.Create()
+	if err != nil {
+		return fmt.Errorf("create pod: %w", err)
+	}
+	keep := false
+	if err = prep.prepare(cmd.Context(), made); err == nil {
+		keep, err = do(prep, made)
+	}
+	if !keep {
+		if left := made.Discard(); left != nil {
+			p.messages(cmd).err(detail(left))
+		}
+	}
+	return detail(err)
 }
 
 // fetchApps makes sure that all images are in the store.

@@ -97,6 +97,37 @@ func (p *Pod) WriteFile(name string, data []byte) error {
 // MkdirAll makes a directory in the pod, with its parents.
 func (p *Pod) MkdirAll(name string) error { return p.root.MkdirAll(name, dirMode) }
 
+// Park moves a pod that is completely prepared to where it waits to be run, and
+// lets go of it.
+func (p *Pod) Park() error {
+	if err := linux.SyncFilesystem(p.dir); err != nil {
+		return err
+	}
+	if err := p.moveTo(prepared); err != nil {
+		return err
+	}
+	return p.Close()
+}
+
+// Claim takes a prepared pod for being started, unless it is not prepared or
+// somebody else has taken it: ErrNotPrepared.
+func (p *Pod) Claim() error {
+	ok, err := p.claim()
+	if err != nil {
+		return err
+	}
+	if !ok {
+		return ErrNotPrepared
+	}
+	if err := p.locate(); err != nil {
+		return err
+	}
+	if p.at != prepared {
+		return ErrNotPrepared
+	}
+	return nil
+}
+
 // Start moves a prepared or just prepared pod to where pods run. The pod counts
 // as running from then on, until the lock is free.
 func (p *Pod) Start() error {

@@ -34,6 +34,8 @@ var (
 	ErrPreparing = errors.New("is currently being prepared")
 	// ErrDeleting says that somebody else is already deleting the pod.
 	ErrDeleting = errors.New("is currently being deleted")
+	// ErrNotPrepared says that a pod is not there to be run.
+	ErrNotPrepared = errors.New("is not prepared")
 	// ErrNoStage1 says that the stage1 image a pod ran in is gone.
 	ErrNoStage1 = errors.New("the pod's stage1 is gone")
 )

@@ -2,11 +2,13 @@ package pod
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
@@ -22,6 +24,9 @@ const stage1TreeFile = "stage1TreeStoreID"
 
 // maxTreeID bounds what is read of stage1TreeFile.
 const maxTreeID = 1024
+
+// maxMessages bounds what is read of messagesFile.
+const maxMessages = 32 << 20
 
 // endGrace is how long an entry point may take to end after it was interrupted.
 const endGrace = 10 * time.Second
@@ -114,6 +119,29 @@ func (p *Pod) SetStage1(s *Stage1) error {
 	return p.WriteFile(stage1TreeFile, []byte(s.treeID+"\n"))
 }
 
+// AppDiskID returns the ID of the rendered image that an app was prepared with.
+func (p *Pod) AppDiskID(app string) (string, error) {
+	id, err := p.read(appDiskIDFile(app), maxTreeID)
+	return strings.TrimSpace(string(id)), err
+}
+
+// SetAppDisk notes, while the pod is being prepared, which rendered image an app
+// has as its root.
+func (p *Pod) SetAppDisk(app, id string, disk stage1.AppDisk) error {
+	text, err := json.Marshal(disk)
+	if err != nil {
+		return err
+	}
+	return errors.Join(
+		p.WriteFile(appDiskIDFile(app), []byte(id+"\n")),
+		p.WriteFile(stage1.AppDiskFile(app), text))
+}
+
+func appDiskIDFile(app string) string { return filepath.Join("appsinfo", app, "treeStoreID") }
+
+// Stage1 returns the stage1 image that the pod is to run in.
+func (p *Pod) Stage1(programs Programs) (*Stage1, error) { return p.stage1(programs) }
+
 // stage1 returns the stage1 image that was noted. Notes that are unreadable, as
 // after a crash of the host, count as none: ErrNoStage1.
 func (p *Pod) stage1(programs Programs) (*Stage1, error) {
@@ -203,6 +231,43 @@ func (p *Pod) cleanUp(ctx context.Context, call Call) error {
 	err = p.start(ctx, call, entry, append(args, p.UUID), p.dir)
 	fault.Point("pod.stage1-gc.after")
 	return err
+}
+
+// messagesFile is where the stage1 of a pod without a terminal writes.
+const messagesFile = "stage1.log"
+
+// Background returns the command of an entry point that outlives this process:
+// in a session of its own, in the pod's directory, with nothing of the caller's
+// open but the pod's lock. What it says goes to a file, see Messages.
+func (p *Pod) Background(entry EntryPoint, args []string) (*exec.Cmd, error) {
+	messages, err := p.root.OpenFile(messagesFile, os.O_WRONLY|os.O_CREATE|os.O_APPEND, fileMode)
+	if err != nil {
+		return nil, err
+	}
+	cmd := p.Foreground(entry, args)
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = nil, nil, messages
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return cmd, nil
+}
+
+// Foreground returns the command of an entry point on the caller's stdio, in the
+// pod's directory and with its lock.
+func (p *Pod) Foreground(entry EntryPoint, args []string) *exec.Cmd {
+	const lock = 3 // the first of ExtraFiles
+	return &exec.Cmd{
+		Path: entry.Program, Args: append([]string{entry.Name}, args...),
+		Dir: p.Directory(), Env: append(os.Environ(), fmt.Sprintf("%s=%d", stage1.LockFDEnv, lock)),
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, ExtraFiles: []*os.File{p.dir},
+	}
+}
+
+// Messages returns what the stage1 of a pod in the background has said.
+func (p *Pod) Messages() ([]byte, error) { return p.read(messagesFile, maxMessages) }
+
+// Ready tells whether the pod's apps were all started.
+func (p *Pod) Ready() bool {
+	_, err := p.root.Lstat(stage1.SupervisorStatus)
+	return err == nil
 }
 
 // start runs a program in the pod's directory, wherever that is moved to.

@@ -12,6 +12,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"syscall"
 
 	"rkt/internal/appc"
@@ -118,6 +119,23 @@ func (s *Store) Disk(ctx context.Context, id string) (Disk, error) {
 		return Disk{}, err
 	}
 	return s.renderAgain(ctx, path, parts)
+}
+
+// RenderedDisk returns the disk with the given ID, which was rendered before, if
+// it still is what it was: ErrNotFound or ErrDamaged if not.
+func (s *Store) RenderedDisk(ctx context.Context, id string) (Disk, error) {
+	if !strings.HasPrefix(id, renderedPrefix) || id != filepath.Base(id) {
+		return Disk{}, fmt.Errorf("%q names no rendered image: %w", id, ErrNotFound)
+	}
+	if d, err := s.checkDisk(s.diskPath(id), readNever); err == nil {
+		return d, nil
+	}
+	l, err := s.lock(ctx, treeLockDir, id)
+	if err != nil {
+		return Disk{}, err
+	}
+	defer l.release()
+	return s.checkDisk(s.diskPath(id), readIfTouched)
 }
 
 // renderAgain makes the disk of the parts, whose lock is held.

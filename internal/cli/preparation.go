@@ -1,0 +1,84 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"rkt/internal/cli/podmanifest"
+	"rkt/internal/fault"
+	"rkt/internal/image/store"
+	"rkt/internal/pod"
+	"rkt/internal/stage1"
+)
+
+// preparation is all that a pod is made of.
+type preparation struct {
+	run     *run
+	pods    *pod.Pods
+	images  *store.Store
+	stage1  *pod.Stage1
+	content *podContent
+	// findStage1 is called when the collector of images can't take it away any
+	// more, and sets stage1.
+	findStage1 func(context.Context) (*pod.Stage1, error)
+}
+
+// prepare fills the pod's directory.
+func (prep *preparation) prepare(ctx context.Context, made *pod.Pod) error {
+	if file := prep.run.uuidFile; file != "" {
+		if err := made.WriteUUIDFile(file); err != nil {
+			return fmt.Errorf("save the pod's UUID: %w", err)
+		}
+	}
+	release, err := prep.pods.LockPreparing(ctx)
+	if err != nil {
+		return fmt.Errorf("wait for the collector of images: %w", err)
+	}
+	if prep.stage1, err = prep.findStage1(ctx); err != nil {
+		return errors.Join(err, release())
+	}
+	err = prep.fill(ctx, made)
+	if err := errors.Join(err, release()); err != nil {
+		return fmt.Errorf("prepare pod: %w", err)
+	}
+	return nil
+}
+
+func (prep *preparation) fill(ctx context.Context, made *pod.Pod) error {
+	if err := made.SetStage1(prep.stage1); err != nil {
+		return err
+	}
+	for _, dir := range []string{stage1.StatusDir, stage1.EnvDir} {
+		if err := made.MkdirAll(dir); err != nil {
+			return err
+		}
+	}
+	for i, app := range prep.content.apps {
+		if err := prep.addApp(ctx, made, string(prep.content.manifest.Apps[i].Name), app); err != nil {
+			return fmt.Errorf("image %q: %w", app.Image.Name, err)
+		}
+	}
+	if _, err := made.AllocateUID(); err != nil {
+		return err
+	}
+	return made.WriteFile(stage1.PodManifestFile, prep.content.text)
+}
+
+// addApp writes what the stage1 is to know of an app.
+func (prep *preparation) addApp(ctx context.Context, made *pod.Pod, name string, app podmanifest.App) error {
+	fault.Point("prepare.disk.before")
+	disk, err := prep.images.Disk(ctx, app.ID)
+	if err != nil {
+		return err
+	}
+	fault.Point("prepare.disk.after")
+	return errors.Join(
+		made.WriteFile(stage1.AppManifestFile(name), app.ImageJSON),
+		made.SetAppDisk(name, disk.ID, appDisk(disk)))
+}
+
+// appDisk is what a stage1 is told of a disk.
+func appDisk(d store.Disk) stage1.AppDisk {
+	return stage1.AppDisk{Path: d.Path, Filesystem: d.Filesystem, Size: d.Size, SHA256: d.SHA256, Checked: d.Checked}
+}
