@@ -58,6 +58,16 @@ func (p *program) logs(cmd *cobra.Command, l *logs, args []string) error {
 		return err
 	}
 	defer opened.Close()
+	if l.follow {
+		// Until then it may not be known which apps there are.
+		err := opened.WaitReady(cmd.Context())
+		if errors.Is(err, errInterrupted) {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+	}
 	apps, err := appNames(opened)
 	if err != nil {
 		return err
