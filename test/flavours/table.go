@@ -1,0 +1,49 @@
+package flavours
+
+// Behaviour is a row of the table.
+type Behaviour struct {
+	// Name is the test's.
+	Name string
+	// Promise is what a user reads.
+	Promise string
+	// Without says for which flavours it does not hold, and why.
+	Without map[string]string
+
+	check func(*place)
+}
+
+// What fly is without, on purpose.
+const (
+	oneApp      = "one app a pod"
+	noIsolators = "isolators are not applied"
+	noNetwork   = "the host's network"
+	noIsolation = "no isolation"
+)
+
+// Behaviours returns all rows.
+func Behaviours() []Behaviour {
+	fly := func(why string) map[string]string { return map[string]string{Fly: why} }
+	return []Behaviour{
+		{"Output", "what an app writes to stdout and stderr is printed", nil, checkOutput},
+		{"ExitStatus", "the app's exit status is rkt's, and `rkt status` shows it", nil, checkExitStatus},
+		{"Signal", "an app that a signal ended counts as 128 and the signal's number", nil, checkSignal},
+		{"Missing", "a program that isn't there is named, status 254", nil, checkMissing},
+		{"Isolation", "`rkt status` says what is around the pod", nil, checkIsolation},
+		{"Environment", "`PATH`, `HOME` and the like, and `AC_APP_NAME`, are set", nil, checkEnvironment},
+		{"User", "user and group by name, the working directory", nil, checkUser},
+		{"Writable", "each pod writes to its own copy of the image", nil, checkWritable},
+		{"Stop", "`rkt stop` sends SIGTERM and waits", nil, checkStop},
+		{"StopForce", "`rkt stop --force` kills", nil, checkStopForce},
+		{"Killed", "`kill -9` of any process of a pod leaves nothing after `rkt gc`", nil, checkKilled},
+		{"Interactive", "`--interactive` passes stdin on", nil, checkInteractive},
+		{"SeveralApps", "several apps in a pod, on one localhost", fly(oneApp), checkSeveralApps},
+		{"FirstFailure", "the first app that fails ends the pod", fly(oneApp), checkFirstFailure},
+		{"Capabilities", "root has 14 capabilities, a user none", fly(noIsolators), checkCapabilities},
+		{"Seccomp", "system calls are filtered", fly(noIsolators), checkSeccomp},
+		{"NoNewPrivileges", "the isolator for no new privileges", fly(noIsolators), checkNoNewPrivileges},
+		{"Devices", "no device but a few harmless ones can be opened", fly(noIsolation), checkDevices},
+		{"Processes", "other processes of the host are not seen", fly(noIsolation), checkProcesses},
+		{"Hostname", "the pod has a host name of its own", fly(noIsolation), checkHostname},
+		{"NoNetwork", "`--net=none` leaves loop-back only", fly(noNetwork), checkNoNetwork},
+	}
+}
