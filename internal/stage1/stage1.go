@@ -36,7 +36,7 @@ const (
 // and those of rkt 1.30 that this rkt does not call.
 func EntryPointAnnotations() []string {
 	return []string{
-		AnnotationRun, AnnotationEnter, AnnotationGC, AnnotationStop, AnnotationPrefix + "exec",
+		AnnotationRun, AnnotationEnter, AnnotationGC, AnnotationStop, AnnotationExec,
 		AnnotationPrefix + "attach",
 		AnnotationPrefix + "app/add", AnnotationPrefix + "app/rm",
 		AnnotationPrefix + "app/start", AnnotationPrefix + "app/stop",
