@@ -208,7 +208,7 @@ func (a *attachment) add(ctx context.Context, runner *runner, uuid, namespace st
 
 // explain adds what helps with errors that everybody meets.
 func explain(err error) error {
-	const hint = "the plugins run the host's iptables or nft: install one of them"
+	const hint = "the plugins run the host's iptables or nft: install one of them, or do without networks (--net=none)"
 	for _, missing := range []string{`exec: "iptables"`, `exec: "ip6tables"`, `exec: "nft"`} {
 		if containsText(err, missing) {
 			return errhint.With(err, hint)

@@ -333,7 +333,7 @@ func TestNoFilter(t *testing.T) {
 		t.Cleanup(func() { _ = unix.Unmount(path, 0) })
 	}
 	_, err := Setup(t.Context(), h.options("default"))
-	if err == nil || !strings.Contains(err.Error(), "iptables") || errhint.Of(err) == "" {
+	if err == nil || !strings.Contains(err.Error(), "iptables") || !strings.Contains(errhint.Of(err), "--net=none") {
 		t.Errorf("got %v, hint %q", err, errhint.Of(err))
 	}
 	for _, name := range []string{namespaceFile, recordDir} {
