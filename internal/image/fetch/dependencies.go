@@ -92,7 +92,7 @@ func (f *Fetcher) edges(t *tree, level []*want) (edges []edge, next []*want, err
 func (f *Fetcher) wantFor(dep appc.Dependency, input string) *want {
 	w := &want{title: input, ref: image.Reference{Kind: image.KindName, Input: input, Name: dep.ImageName, Labels: dep.Labels}}
 	if dep.ImageID != "" {
-		if img, err := f.Store.Get(dep.ImageID.Key()); err == nil {
+		if img, err := f.Store.Get(dep.ImageID.Key()); err == nil && !img.Damaged {
 			w.id = img.ID
 			w.ref.Kind, w.ref.Hash = image.KindHash, img.ID
 		}

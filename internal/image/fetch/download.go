@@ -41,7 +41,7 @@ func (f *Fetcher) remote(t *target) (*store.Remote, error) {
 		return nil, err
 	}
 	img, err := f.Store.Get(known.ID)
-	if err != nil || f.needsSignature(t.options) && img.SignedBy == "" || t.expected.check(img.Manifest) != nil {
+	if err != nil || img.Damaged || f.needsSignature(t.options) && img.SignedBy == "" || t.expected.check(img.Manifest) != nil {
 		return nil, nil //nolint:nilerr // whatever is wrong with it, it is fetched again
 	}
 	return known, nil

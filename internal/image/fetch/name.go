@@ -17,12 +17,12 @@ import (
 func (f *Fetcher) planName(ctx context.Context, client *web.Client, w *want) error {
 	if f.Policy != PullUpdate {
 		img, err := f.Store.FindByName(w.ref.Name, w.ref.Labels)
-		if err == nil {
+		if err == nil && (!img.Damaged || f.Policy == PullNever) {
 			f.diag("using image from local store for image name " + w.ref.Input)
 			w.id = img.ID
 			return nil
 		}
-		if !errors.Is(err, store.ErrNotFound) {
+		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
 	}

@@ -7,6 +7,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -301,6 +303,40 @@ func TestCaching(t *testing.T) {
 		if n, sent := w.requests(pathA), w.sent[pathA]; n != tc.requests || sent != tc.bytesPerImage*len(aci) {
 			t.Errorf("%s: %d requests, %d bytes of %d", tc.desc, n, sent, len(aci))
 		}
+	}
+}
+
+// TestDamagedIsFetchedAgain shows that what was found damaged in the store is no
+// answer, however fresh it is.
+func TestDamagedIsFetchedAgain(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	w.fetcher.Policy = PullUpdate
+	aci := w.image("example.com/a")
+	w.publish(pathA, aci)
+	w.handlers[pathA] = func(rw http.ResponseWriter, r *http.Request) {
+		rw.Header().Set("Cache-Control", "max-age=1000")
+		send(aci)(rw, r)
+	}
+	id := w.must(urlA)
+	blobs, err := filepath.Glob(filepath.Join(w.dir, "data/cas/blob/sha512/*", id))
+	if err != nil || len(blobs) != 1 {
+		t.Fatalf("%v, %v", blobs, err)
+	}
+	if err := os.Truncate(blobs[0], 100); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := w.fetcher.Store.Verify(t.Context(), id); !errors.Is(err, store.ErrDamaged) {
+		t.Fatalf("not found: %v", err)
+	}
+	if again := w.must(urlA); again != id {
+		t.Error(again)
+	}
+	if _, err := w.fetcher.Store.Verify(t.Context(), id); err != nil {
+		t.Error(err)
+	}
+	if n := w.requests(pathA); n != 2 {
+		t.Errorf("%d requests", n)
 	}
 }
 

@@ -15,15 +15,28 @@ import (
 // openPlain opens the uncompressed archive of an image. The reader ends with
 // an error instead of io.EOF if its content is not that of the image.
 func (s *Store) openPlain(ctx context.Context, id string) (io.ReadCloser, error) {
-	f, err := os.Open(s.blob(id))
+	f, err := s.openBlob(id)
 	if err != nil {
-		return nil, damaged(id, err)
+		return nil, err
 	}
 	plain, _, err := archive.Decompress(archive.WithContext(ctx, f))
 	if err != nil {
 		return nil, errors.Join(damaged(id, err), f.Close())
 	}
 	return &plainReader{archive.Verified(plain, id), f}, nil
+}
+
+// openBlob opens the stored archive of an image: ErrNotFound if the image was
+// removed since its record was read, and ErrDamaged if only the archive is gone.
+func (s *Store) openBlob(id string) (*os.File, error) {
+	f, err := os.Open(s.blob(id))
+	if err == nil {
+		return f, nil
+	}
+	if _, gone := s.readRecord(id); errors.Is(gone, ErrNotFound) {
+		return nil, fmt.Errorf("image %q was removed meanwhile: %w", id, ErrNotFound)
+	}
+	return nil, damaged(id, err)
 }
 
 type plainReader struct {

@@ -109,8 +109,10 @@ func (s *Store) Import(ctx context.Context, in *Incoming, origin Origin) (*Image
 		l.release()
 		return nil, s.explainSpace(err)
 	}
+	// Once it is unlocked others may remove it.
+	img, err := s.get(r.ID)
 	l.release()
-	return s.get(r.ID)
+	return img, err
 }
 
 // examine reads the whole archive and returns the record to be and the

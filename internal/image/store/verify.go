@@ -56,9 +56,9 @@ func (s *Store) Verify(ctx context.Context, id string) (Verification, error) {
 // verifyBlob compares the stored bytes with what the record says, and what they
 // hold with the id.
 func (s *Store) verifyBlob(ctx context.Context, r *record) error {
-	f, err := os.Open(s.blob(r.ID))
+	f, err := s.openBlob(r.ID)
 	if err != nil {
-		return damaged(r.ID, err)
+		return err
 	}
 	defer f.Close()
 	digest := sha256.New()
