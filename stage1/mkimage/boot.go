@@ -39,13 +39,13 @@ type boot struct {
 
 // run starts QEMU, waits for the agent's first answer, and ends QEMU. It
 // returns what the agent said, and after what time.
-func (b boot) run(ctx context.Context) (info client.Info, took time.Duration, err error) {
+func (b boot) run(ctx context.Context) (guest client.Description, took time.Duration, err error) {
 	ctx, cancel := context.WithTimeout(ctx, bootTimeout)
 	defer cancel()
 	files, ours, err := b.open()
 	defer closeAll(files)
 	if err != nil {
-		return info, 0, err
+		return guest, 0, err
 	}
 	agent := client.New(ours[0], ours[1], client.Options{})
 	defer agent.Close()
@@ -56,18 +56,21 @@ func (b boot) run(ctx context.Context) (info client.Info, took time.Duration, er
 	cmd.Stdout, cmd.Stderr = b.console, said
 	start := time.Now()
 	if err := cmd.Start(); err != nil {
-		return info, 0, err
+		return guest, 0, err
 	}
 	// QEMU holds these now, so its end is the end of the streams.
 	closeAll(files)
-	info, err = agent.Hello(ctx)
+	_, err = agent.Hello(ctx)
 	took = time.Since(start)
+	if err == nil {
+		guest, err = agent.Describe(ctx)
+	}
 	cancel()
 	_ = cmd.Wait() // it was killed, or its end is why there was no answer
 	if err != nil {
-		return info, 0, fmt.Errorf("wait for the agent: %w; qemu said: %q", err, said)
+		return guest, 0, fmt.Errorf("wait for the agent: %w; qemu said: %q", err, said)
 	}
-	return info, took, nil
+	return guest, took, nil
 }
 
 // open makes the descriptors that QEMU gets, in their order, and keeps the

@@ -78,16 +78,16 @@ func checkQEMU(ctx context.Context, c checked) error {
 	d := c.description
 	for _, m := range c.arch.machines {
 		b := boot{root: c.root, description: d, arch: c.arch, machine: m, console: c.console}
-		info, took, err := b.run(ctx)
+		guest, took, err := b.run(ctx)
 		if err != nil {
 			return fmt.Errorf("boot on %s: %w", m.name, err)
 		}
-		if info.Kernel != d.KernelVersion || !strings.HasPrefix(info.Systemd, d.SystemdVersion) {
+		if guest.Kernel != d.KernelVersion || !strings.HasPrefix(guest.Systemd, d.SystemdVersion) {
 			return fmt.Errorf("boot on %s: the guest has kernel %q and systemd %q, not %q and %q",
-				m.name, info.Kernel, info.Systemd, d.KernelVersion, d.SystemdVersion)
+				m.name, guest.Kernel, guest.Systemd, d.KernelVersion, d.SystemdVersion)
 		}
 		fmt.Printf("mkimage: kernel %s, systemd %s, agent answered after %.2f s on %s\n",
-			info.Kernel, info.Systemd, took.Seconds(), m.name)
+			guest.Kernel, guest.Systemd, took.Seconds(), m.name)
 	}
 	return nil
 }

@@ -17,7 +17,6 @@ import (
 	"sync"
 
 	"rkt/internal/guest/approot"
-	"rkt/internal/guest/systemd"
 	"rkt/internal/linux"
 )
 
@@ -52,7 +51,7 @@ func (o Options) container() bool { return o.Mounts != nil }
 // Agent runs one machine's apps.
 type Agent struct {
 	opts    Options
-	systemd *systemd.Manager
+	systemd *connection
 	events  *events
 
 	companions linux.Companions
@@ -74,23 +73,19 @@ var errEnded = errors.New("the machine should have ended")
 // when that is over, so is the machine. It returns only on failure, which must
 // end the machine as well.
 func Run(ctx context.Context, transport Transport, opts Options) error {
-	// Before the first call is answered: all of them need it.
-	manager, err := systemd.Connect(opts.Systemd)
-	if err != nil {
-		return err
-	}
-	defer manager.Close()
 	ctx, cancel := context.WithCancelCause(ctx)
+	a := &Agent{opts: opts, systemd: newConnection(), events: newEvents(), apps: map[string]*app{}}
+	// What the first app needs is got ready while the host's first words are
+	// read: that takes as long again where the processor is emulated.
+	var background sync.WaitGroup
+	defer background.Wait()
 	defer cancel(nil)
-	go func() {
-		<-manager.Disconnected()
-		cancel(systemd.ErrDisconnected)
-	}()
-	a := &Agent{opts: opts, systemd: manager, events: newEvents(), apps: map[string]*app{}}
+	background.Go(func() { cancel(a.systemd.run(ctx, opts.Systemd, a.rehearse)) })
+	background.Go(a.lookForDisks)
 	for {
 		control, data, err := transport.Accept(ctx)
 		if err != nil {
-			return fmt.Errorf("wait for the host: %w", err)
+			return errors.Join(fmt.Errorf("wait for the host: %w", err), context.Cause(ctx))
 		}
 		err = serve(ctx, a, control, data)
 		if a.configured() || ctx.Err() != nil {

@@ -86,7 +86,11 @@ func (s *session) StartApp(ctx context.Context, req *guestproto.StartAppRequest)
 
 // start makes an app's root and starts it in there.
 func (a *Agent) start(ctx context.Context, req *guestproto.StartAppRequest, io *stdio) (*app, error) {
-	app := &app{name: req.Name, req: req, manager: a.systemd, stdio: io, gone: make(chan struct{}), putAway: make(chan struct{})}
+	manager, err := a.systemd.manager(ctx)
+	if err != nil {
+		return nil, err
+	}
+	app := &app{name: req.Name, req: req, manager: manager, stdio: io, gone: make(chan struct{}), putAway: make(chan struct{})}
 	if err := a.reserve(app); err != nil {
 		return nil, err
 	}
@@ -223,7 +227,7 @@ func (a *Agent) exec(ctx context.Context, app *app, root *approot.Root, req *gue
 		return nil, err
 	}
 	app.oomed = oomKills()
-	service, err := a.systemd.Start(ctx, "app-"+app.name+".service", properties)
+	service, err := app.manager.Start(ctx, "app-"+app.name+".service", properties)
 	var start *systemd.StartError
 	if errors.As(err, &start) && start.Step == systemd.StepExec {
 		return nil, cmp.Or(approot.ExplainExec(root.Root, u.binary), err)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strconv"
 
 	"golang.org/x/sys/unix"
 
@@ -71,14 +72,27 @@ func findLUN(lun uint32) (string, error) {
 // scanLUN has the kernel look for a disk that was there from the start: the
 // machine boots without looking for any, because asking for all there could be
 // takes longer than the rest of the boot. A disk that comes later is announced.
-func scanLUN(lun uint32) error {
+func scanLUN(lun uint32) error { return scan(strconv.FormatUint(uint64(lun), 10)) }
+
+// lookForDisks has the kernel look for all disks that are there now. Those of a
+// container's host are none of the agent's business.
+func (a *Agent) lookForDisks() {
+	if a.opts.container() {
+		return
+	}
+	if err := scan("-"); err != nil {
+		a.logf("look for disks: %v", err)
+	}
+}
+
+func scan(luns string) error {
 	hosts, err := filepath.Glob("/sys/class/scsi_host/host*/scan")
 	if err != nil {
 		return err
 	}
 	for _, scan := range hosts {
 		// Channel, target, LUN.
-		if err := os.WriteFile(scan, fmt.Appendf(nil, "0 0 %d", lun), 0); err != nil {
+		if err := os.WriteFile(scan, []byte("0 0 "+luns), 0); err != nil {
 			return err
 		}
 	}

@@ -80,14 +80,6 @@ func (s *session) Hello(_ context.Context, req *guestproto.HelloRequest) (*guest
 		return nil, status.Error(codes.FailedPrecondition, "second hello")
 	}
 	s.stdio = mux.Open(s.data, req.Session)
-	version, err := s.agent.systemd.Version()
-	if err != nil {
-		return nil, err
-	}
-	var kernel unix.Utsname
-	if err := unix.Uname(&kernel); err != nil {
-		return nil, fmt.Errorf("uname: %w", err)
-	}
 	var uptime unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_MONOTONIC, &uptime); err != nil {
 		return nil, fmt.Errorf("clock_gettime: %w", err)
@@ -95,10 +87,25 @@ func (s *session) Hello(_ context.Context, req *guestproto.HelloRequest) (*guest
 	return &guestproto.HelloResponse{
 		Version:    guestproto.Version,
 		Session:    req.Session,
-		Kernel:     unix.ByteSliceToString(kernel.Release[:]),
-		Systemd:    version,
 		UptimeNano: uptime.Nano(),
 	}, nil
+}
+
+// Describe tells the versions of what the machine is made of.
+func (s *session) Describe(ctx context.Context, _ *guestproto.DescribeRequest) (*guestproto.DescribeResponse, error) {
+	manager, err := s.agent.systemd.manager(ctx)
+	if err != nil {
+		return nil, err
+	}
+	version, err := manager.Version()
+	if err != nil {
+		return nil, err
+	}
+	var kernel unix.Utsname
+	if err := unix.Uname(&kernel); err != nil {
+		return nil, fmt.Errorf("uname: %w", err)
+	}
+	return &guestproto.DescribeResponse{Kernel: unix.ByteSliceToString(kernel.Release[:]), Systemd: version}, nil
 }
 
 // eventsWait is how long NextEvents waits for one.
@@ -141,7 +148,7 @@ func (s *session) Signal(ctx context.Context, req *guestproto.SignalRequest) (*g
 	if err != nil {
 		return nil, err
 	}
-	err = s.agent.systemd.Kill(ctx, a.service, systemd.Main, req.Signal)
+	err = a.manager.Kill(ctx, a.service, systemd.Main, req.Signal)
 	if errors.Is(err, systemd.ErrGone) {
 		return nil, errNoApp(req.App)
 	}

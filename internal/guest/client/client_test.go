@@ -50,12 +50,16 @@ func (p *peer) Hello(_ context.Context, req *guestproto.HelloRequest) (*guestpro
 	p.stdio = mux.Open(p.data, req.Session)
 	resp := &guestproto.HelloResponse{
 		Version: req.Version, Session: req.Session,
-		Kernel: "6.1\x1b[2J", Systemd: strings.Repeat("2", 1000), UptimeNano: int64(time.Second),
+		UptimeNano: int64(time.Second),
 	}
 	if p.hello != nil {
 		p.hello(resp)
 	}
 	return resp, nil
+}
+
+func (p *peer) Describe(context.Context, *guestproto.DescribeRequest) (*guestproto.DescribeResponse, error) {
+	return &guestproto.DescribeResponse{Kernel: "6.1\x1b[2J", Systemd: strings.Repeat("2", 1000)}, nil
 }
 
 func (p *peer) Configure(_ context.Context, req *guestproto.ConfigureRequest) (*guestproto.ConfigureResponse, error) {
@@ -225,9 +229,14 @@ func TestSession(t *testing.T) {
 	}
 	m := connect(t, p)
 	info, err := m.Hello(t.Context())
-	want := client.Info{Version: guestproto.Version, Kernel: "6.1?[2J", Systemd: strings.Repeat("2", 128), Uptime: time.Second}
+	want := client.Info{Version: guestproto.Version, Uptime: time.Second}
 	if diff := cmp.Diff(want, info); diff != "" || err != nil {
 		t.Errorf("info (-want +got): %v\n%s", err, diff)
+	}
+	description, err := m.Describe(t.Context())
+	wantDescription := client.Description{Kernel: "6.1?[2J", Systemd: strings.Repeat("2", 128)}
+	if diff := cmp.Diff(wantDescription, description); diff != "" || err != nil {
+		t.Errorf("description (-want +got): %v\n%s", err, diff)
 	}
 	if err := m.Configure(t.Context(), client.Config{Hostname: "pod"}); err != nil {
 		t.Fatal(err)

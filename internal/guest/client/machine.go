@@ -42,10 +42,22 @@ func (m *Machine) Hello(ctx context.Context) (Info, error) {
 	}
 	return Info{
 		Version: resp.Version,
-		Kernel:  versionText(resp.Kernel),
-		Systemd: versionText(resp.Systemd),
 		Uptime:  max(0, time.Duration(resp.UptimeNano)),
 	}, nil
+}
+
+// Describe returns what the machine is made of.
+func (m *Machine) Describe(ctx context.Context) (Description, error) {
+	agent, err := m.agent()
+	if err != nil {
+		return Description{}, err
+	}
+	describe := call[*guestproto.DescribeRequest, *guestproto.DescribeResponse]{"describe", answerLimit, agent.Describe}
+	resp, err := describe.do(ctx, m, &guestproto.DescribeRequest{})
+	if err != nil {
+		return Description{}, err
+	}
+	return Description{Kernel: versionText(resp.Kernel), Systemd: versionText(resp.Systemd)}, nil
 }
 
 func versionText(s string) string {

@@ -24,12 +24,16 @@ var (
 	ErrTooLarge = errors.New("too much for one message")
 )
 
-// Info is what a machine says about itself. All of it is only a claim.
+// Info is what an agent says when it answers. All of it is only a claim.
 type Info struct {
-	Version uint32 // of the protocol
-	Kernel  string
-	Systemd string
+	Version uint32        // of the protocol
 	Uptime  time.Duration // by the machine's monotonic clock
+}
+
+// Description is what a machine is made of, by its own words.
+type Description struct {
+	Kernel  string // as uname -r says it
+	Systemd string // its version
 }
 
 // Config gives a machine its identity. Time and entropy are added by

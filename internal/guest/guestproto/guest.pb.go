@@ -87,7 +87,7 @@ func (x StartFailure_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use StartFailure_Kind.Descriptor instead.
 func (StartFailure_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{17, 0}
+	return file_guest_proto_rawDescGZIP(), []int{19, 0}
 }
 
 type HelloRequest struct {
@@ -147,10 +147,8 @@ type HelloResponse struct {
 	state   protoimpl.MessageState `protogen:"open.v1"`
 	Version uint32                 `protobuf:"varint,1,opt,name=version,proto3" json:"version,omitempty"`
 	Session uint64                 `protobuf:"varint,2,opt,name=session,proto3" json:"session,omitempty"`
-	Kernel  string                 `protobuf:"bytes,3,opt,name=kernel,proto3" json:"kernel,omitempty"`
-	Systemd string                 `protobuf:"bytes,4,opt,name=systemd,proto3" json:"systemd,omitempty"`
 	// Nanoseconds of the machine's monotonic clock.
-	UptimeNano    int64 `protobuf:"varint,5,opt,name=uptime_nano,json=uptimeNano,proto3" json:"uptime_nano,omitempty"`
+	UptimeNano    int64 `protobuf:"varint,3,opt,name=uptime_nano,json=uptimeNano,proto3" json:"uptime_nano,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -199,25 +197,99 @@ func (x *HelloResponse) GetSession() uint64 {
 	return 0
 }
 
-func (x *HelloResponse) GetKernel() string {
+func (x *HelloResponse) GetUptimeNano() int64 {
+	if x != nil {
+		return x.UptimeNano
+	}
+	return 0
+}
+
+type DescribeRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeRequest) Reset() {
+	*x = DescribeRequest{}
+	mi := &file_guest_proto_msgTypes[2]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeRequest) ProtoMessage() {}
+
+func (x *DescribeRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_guest_proto_msgTypes[2]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeRequest.ProtoReflect.Descriptor instead.
+func (*DescribeRequest) Descriptor() ([]byte, []int) {
+	return file_guest_proto_rawDescGZIP(), []int{2}
+}
+
+type DescribeResponse struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Kernel        string                 `protobuf:"bytes,1,opt,name=kernel,proto3" json:"kernel,omitempty"`
+	Systemd       string                 `protobuf:"bytes,2,opt,name=systemd,proto3" json:"systemd,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *DescribeResponse) Reset() {
+	*x = DescribeResponse{}
+	mi := &file_guest_proto_msgTypes[3]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *DescribeResponse) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*DescribeResponse) ProtoMessage() {}
+
+func (x *DescribeResponse) ProtoReflect() protoreflect.Message {
+	mi := &file_guest_proto_msgTypes[3]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use DescribeResponse.ProtoReflect.Descriptor instead.
+func (*DescribeResponse) Descriptor() ([]byte, []int) {
+	return file_guest_proto_rawDescGZIP(), []int{3}
+}
+
+func (x *DescribeResponse) GetKernel() string {
 	if x != nil {
 		return x.Kernel
 	}
 	return ""
 }
 
-func (x *HelloResponse) GetSystemd() string {
+func (x *DescribeResponse) GetSystemd() string {
 	if x != nil {
 		return x.Systemd
 	}
 	return ""
-}
-
-func (x *HelloResponse) GetUptimeNano() int64 {
-	if x != nil {
-		return x.UptimeNano
-	}
-	return 0
 }
 
 type ConfigureRequest struct {
@@ -241,7 +313,7 @@ type ConfigureRequest struct {
 
 func (x *ConfigureRequest) Reset() {
 	*x = ConfigureRequest{}
-	mi := &file_guest_proto_msgTypes[2]
+	mi := &file_guest_proto_msgTypes[4]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -253,7 +325,7 @@ func (x *ConfigureRequest) String() string {
 func (*ConfigureRequest) ProtoMessage() {}
 
 func (x *ConfigureRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[2]
+	mi := &file_guest_proto_msgTypes[4]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -266,7 +338,7 @@ func (x *ConfigureRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureRequest.ProtoReflect.Descriptor instead.
 func (*ConfigureRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{2}
+	return file_guest_proto_rawDescGZIP(), []int{4}
 }
 
 func (x *ConfigureRequest) GetHostname() string {
@@ -349,7 +421,7 @@ type Link struct {
 
 func (x *Link) Reset() {
 	*x = Link{}
-	mi := &file_guest_proto_msgTypes[3]
+	mi := &file_guest_proto_msgTypes[5]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -361,7 +433,7 @@ func (x *Link) String() string {
 func (*Link) ProtoMessage() {}
 
 func (x *Link) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[3]
+	mi := &file_guest_proto_msgTypes[5]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -374,7 +446,7 @@ func (x *Link) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Link.ProtoReflect.Descriptor instead.
 func (*Link) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{3}
+	return file_guest_proto_rawDescGZIP(), []int{5}
 }
 
 func (x *Link) GetName() string {
@@ -438,7 +510,7 @@ type Route struct {
 
 func (x *Route) Reset() {
 	*x = Route{}
-	mi := &file_guest_proto_msgTypes[4]
+	mi := &file_guest_proto_msgTypes[6]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -450,7 +522,7 @@ func (x *Route) String() string {
 func (*Route) ProtoMessage() {}
 
 func (x *Route) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[4]
+	mi := &file_guest_proto_msgTypes[6]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -463,7 +535,7 @@ func (x *Route) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Route.ProtoReflect.Descriptor instead.
 func (*Route) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{4}
+	return file_guest_proto_rawDescGZIP(), []int{6}
 }
 
 func (x *Route) GetDestination() string {
@@ -518,7 +590,7 @@ type Neighbour struct {
 
 func (x *Neighbour) Reset() {
 	*x = Neighbour{}
-	mi := &file_guest_proto_msgTypes[5]
+	mi := &file_guest_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -530,7 +602,7 @@ func (x *Neighbour) String() string {
 func (*Neighbour) ProtoMessage() {}
 
 func (x *Neighbour) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[5]
+	mi := &file_guest_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -543,7 +615,7 @@ func (x *Neighbour) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Neighbour.ProtoReflect.Descriptor instead.
 func (*Neighbour) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{5}
+	return file_guest_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *Neighbour) GetIp() string {
@@ -572,7 +644,7 @@ type Sysctl struct {
 
 func (x *Sysctl) Reset() {
 	*x = Sysctl{}
-	mi := &file_guest_proto_msgTypes[6]
+	mi := &file_guest_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -584,7 +656,7 @@ func (x *Sysctl) String() string {
 func (*Sysctl) ProtoMessage() {}
 
 func (x *Sysctl) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[6]
+	mi := &file_guest_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -597,7 +669,7 @@ func (x *Sysctl) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Sysctl.ProtoReflect.Descriptor instead.
 func (*Sysctl) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{6}
+	return file_guest_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *Sysctl) GetName() string {
@@ -629,7 +701,7 @@ type Names struct {
 
 func (x *Names) Reset() {
 	*x = Names{}
-	mi := &file_guest_proto_msgTypes[7]
+	mi := &file_guest_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -641,7 +713,7 @@ func (x *Names) String() string {
 func (*Names) ProtoMessage() {}
 
 func (x *Names) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[7]
+	mi := &file_guest_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -654,7 +726,7 @@ func (x *Names) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Names.ProtoReflect.Descriptor instead.
 func (*Names) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{7}
+	return file_guest_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *Names) GetHosts() string {
@@ -686,7 +758,7 @@ type ConfigureResponse struct {
 
 func (x *ConfigureResponse) Reset() {
 	*x = ConfigureResponse{}
-	mi := &file_guest_proto_msgTypes[8]
+	mi := &file_guest_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -698,7 +770,7 @@ func (x *ConfigureResponse) String() string {
 func (*ConfigureResponse) ProtoMessage() {}
 
 func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[8]
+	mi := &file_guest_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -711,7 +783,7 @@ func (x *ConfigureResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ConfigureResponse.ProtoReflect.Descriptor instead.
 func (*ConfigureResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{8}
+	return file_guest_proto_rawDescGZIP(), []int{10}
 }
 
 // Disk names a disk of the machine and says what is on it.
@@ -729,7 +801,7 @@ type Disk struct {
 
 func (x *Disk) Reset() {
 	*x = Disk{}
-	mi := &file_guest_proto_msgTypes[9]
+	mi := &file_guest_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -741,7 +813,7 @@ func (x *Disk) String() string {
 func (*Disk) ProtoMessage() {}
 
 func (x *Disk) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[9]
+	mi := &file_guest_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -754,7 +826,7 @@ func (x *Disk) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Disk.ProtoReflect.Descriptor instead.
 func (*Disk) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{9}
+	return file_guest_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Disk) GetLun() uint32 {
@@ -795,7 +867,7 @@ type Variable struct {
 
 func (x *Variable) Reset() {
 	*x = Variable{}
-	mi := &file_guest_proto_msgTypes[10]
+	mi := &file_guest_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -807,7 +879,7 @@ func (x *Variable) String() string {
 func (*Variable) ProtoMessage() {}
 
 func (x *Variable) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[10]
+	mi := &file_guest_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -820,7 +892,7 @@ func (x *Variable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Variable.ProtoReflect.Descriptor instead.
 func (*Variable) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{10}
+	return file_guest_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Variable) GetName() string {
@@ -847,7 +919,7 @@ type Terminal struct {
 
 func (x *Terminal) Reset() {
 	*x = Terminal{}
-	mi := &file_guest_proto_msgTypes[11]
+	mi := &file_guest_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -859,7 +931,7 @@ func (x *Terminal) String() string {
 func (*Terminal) ProtoMessage() {}
 
 func (x *Terminal) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[11]
+	mi := &file_guest_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -872,7 +944,7 @@ func (x *Terminal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Terminal.ProtoReflect.Descriptor instead.
 func (*Terminal) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{11}
+	return file_guest_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Terminal) GetRows() uint32 {
@@ -904,7 +976,7 @@ type Channels struct {
 
 func (x *Channels) Reset() {
 	*x = Channels{}
-	mi := &file_guest_proto_msgTypes[12]
+	mi := &file_guest_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -916,7 +988,7 @@ func (x *Channels) String() string {
 func (*Channels) ProtoMessage() {}
 
 func (x *Channels) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[12]
+	mi := &file_guest_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -929,7 +1001,7 @@ func (x *Channels) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Channels.ProtoReflect.Descriptor instead.
 func (*Channels) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{12}
+	return file_guest_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Channels) GetStdin() uint32 {
@@ -975,7 +1047,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_guest_proto_msgTypes[13]
+	mi := &file_guest_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -987,7 +1059,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[13]
+	mi := &file_guest_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1000,7 +1072,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{13}
+	return file_guest_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Limits) GetMemoryMax() int64 {
@@ -1047,7 +1119,7 @@ type Confinement struct {
 
 func (x *Confinement) Reset() {
 	*x = Confinement{}
-	mi := &file_guest_proto_msgTypes[14]
+	mi := &file_guest_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1059,7 +1131,7 @@ func (x *Confinement) String() string {
 func (*Confinement) ProtoMessage() {}
 
 func (x *Confinement) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[14]
+	mi := &file_guest_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1072,7 +1144,7 @@ func (x *Confinement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confinement.ProtoReflect.Descriptor instead.
 func (*Confinement) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{14}
+	return file_guest_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Confinement) GetCapabilities() []string {
@@ -1134,7 +1206,7 @@ type StartAppRequest struct {
 
 func (x *StartAppRequest) Reset() {
 	*x = StartAppRequest{}
-	mi := &file_guest_proto_msgTypes[15]
+	mi := &file_guest_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1146,7 +1218,7 @@ func (x *StartAppRequest) String() string {
 func (*StartAppRequest) ProtoMessage() {}
 
 func (x *StartAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[15]
+	mi := &file_guest_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1159,7 +1231,7 @@ func (x *StartAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartAppRequest.ProtoReflect.Descriptor instead.
 func (*StartAppRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{15}
+	return file_guest_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *StartAppRequest) GetName() string {
@@ -1271,7 +1343,7 @@ type StartAppResponse struct {
 
 func (x *StartAppResponse) Reset() {
 	*x = StartAppResponse{}
-	mi := &file_guest_proto_msgTypes[16]
+	mi := &file_guest_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1283,7 +1355,7 @@ func (x *StartAppResponse) String() string {
 func (*StartAppResponse) ProtoMessage() {}
 
 func (x *StartAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[16]
+	mi := &file_guest_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1296,7 +1368,7 @@ func (x *StartAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartAppResponse.ProtoReflect.Descriptor instead.
 func (*StartAppResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{16}
+	return file_guest_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *StartAppResponse) GetPid() int32 {
@@ -1323,7 +1395,7 @@ type StartFailure struct {
 
 func (x *StartFailure) Reset() {
 	*x = StartFailure{}
-	mi := &file_guest_proto_msgTypes[17]
+	mi := &file_guest_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1335,7 +1407,7 @@ func (x *StartFailure) String() string {
 func (*StartFailure) ProtoMessage() {}
 
 func (x *StartFailure) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[17]
+	mi := &file_guest_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1348,7 +1420,7 @@ func (x *StartFailure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartFailure.ProtoReflect.Descriptor instead.
 func (*StartFailure) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{17}
+	return file_guest_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *StartFailure) GetKind() StartFailure_Kind {
@@ -1379,7 +1451,7 @@ type Exit struct {
 
 func (x *Exit) Reset() {
 	*x = Exit{}
-	mi := &file_guest_proto_msgTypes[18]
+	mi := &file_guest_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1391,7 +1463,7 @@ func (x *Exit) String() string {
 func (*Exit) ProtoMessage() {}
 
 func (x *Exit) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[18]
+	mi := &file_guest_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1404,7 +1476,7 @@ func (x *Exit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Exit.ProtoReflect.Descriptor instead.
 func (*Exit) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{18}
+	return file_guest_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *Exit) GetApp() string {
@@ -1451,7 +1523,7 @@ type NextEventsRequest struct {
 
 func (x *NextEventsRequest) Reset() {
 	*x = NextEventsRequest{}
-	mi := &file_guest_proto_msgTypes[19]
+	mi := &file_guest_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1463,7 +1535,7 @@ func (x *NextEventsRequest) String() string {
 func (*NextEventsRequest) ProtoMessage() {}
 
 func (x *NextEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[19]
+	mi := &file_guest_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1476,7 +1548,7 @@ func (x *NextEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NextEventsRequest.ProtoReflect.Descriptor instead.
 func (*NextEventsRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{19}
+	return file_guest_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *NextEventsRequest) GetAfter() uint64 {
@@ -1497,7 +1569,7 @@ type NextEventsResponse struct {
 
 func (x *NextEventsResponse) Reset() {
 	*x = NextEventsResponse{}
-	mi := &file_guest_proto_msgTypes[20]
+	mi := &file_guest_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1509,7 +1581,7 @@ func (x *NextEventsResponse) String() string {
 func (*NextEventsResponse) ProtoMessage() {}
 
 func (x *NextEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[20]
+	mi := &file_guest_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1522,7 +1594,7 @@ func (x *NextEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NextEventsResponse.ProtoReflect.Descriptor instead.
 func (*NextEventsResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{20}
+	return file_guest_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *NextEventsResponse) GetLast() uint64 {
@@ -1562,7 +1634,7 @@ type ExecRequest struct {
 
 func (x *ExecRequest) Reset() {
 	*x = ExecRequest{}
-	mi := &file_guest_proto_msgTypes[21]
+	mi := &file_guest_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1574,7 +1646,7 @@ func (x *ExecRequest) String() string {
 func (*ExecRequest) ProtoMessage() {}
 
 func (x *ExecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[21]
+	mi := &file_guest_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1587,7 +1659,7 @@ func (x *ExecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecRequest.ProtoReflect.Descriptor instead.
 func (*ExecRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{21}
+	return file_guest_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ExecRequest) GetApp() string {
@@ -1672,7 +1744,7 @@ type ExecResponse struct {
 
 func (x *ExecResponse) Reset() {
 	*x = ExecResponse{}
-	mi := &file_guest_proto_msgTypes[22]
+	mi := &file_guest_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1684,7 +1756,7 @@ func (x *ExecResponse) String() string {
 func (*ExecResponse) ProtoMessage() {}
 
 func (x *ExecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[22]
+	mi := &file_guest_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1697,7 +1769,7 @@ func (x *ExecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecResponse.ProtoReflect.Descriptor instead.
 func (*ExecResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{22}
+	return file_guest_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ExecResponse) GetId() uint64 {
@@ -1730,7 +1802,7 @@ type WaitExecRequest struct {
 
 func (x *WaitExecRequest) Reset() {
 	*x = WaitExecRequest{}
-	mi := &file_guest_proto_msgTypes[23]
+	mi := &file_guest_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1742,7 +1814,7 @@ func (x *WaitExecRequest) String() string {
 func (*WaitExecRequest) ProtoMessage() {}
 
 func (x *WaitExecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[23]
+	mi := &file_guest_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1755,7 +1827,7 @@ func (x *WaitExecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitExecRequest.ProtoReflect.Descriptor instead.
 func (*WaitExecRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{23}
+	return file_guest_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *WaitExecRequest) GetId() uint64 {
@@ -1778,7 +1850,7 @@ type WaitExecResponse struct {
 
 func (x *WaitExecResponse) Reset() {
 	*x = WaitExecResponse{}
-	mi := &file_guest_proto_msgTypes[24]
+	mi := &file_guest_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1790,7 +1862,7 @@ func (x *WaitExecResponse) String() string {
 func (*WaitExecResponse) ProtoMessage() {}
 
 func (x *WaitExecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[24]
+	mi := &file_guest_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1803,7 +1875,7 @@ func (x *WaitExecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitExecResponse.ProtoReflect.Descriptor instead.
 func (*WaitExecResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{24}
+	return file_guest_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *WaitExecResponse) GetEnded() bool {
@@ -1846,7 +1918,7 @@ type ResizeRequest struct {
 
 func (x *ResizeRequest) Reset() {
 	*x = ResizeRequest{}
-	mi := &file_guest_proto_msgTypes[25]
+	mi := &file_guest_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1858,7 +1930,7 @@ func (x *ResizeRequest) String() string {
 func (*ResizeRequest) ProtoMessage() {}
 
 func (x *ResizeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[25]
+	mi := &file_guest_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1871,7 +1943,7 @@ func (x *ResizeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResizeRequest.ProtoReflect.Descriptor instead.
 func (*ResizeRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{25}
+	return file_guest_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ResizeRequest) GetApp() string {
@@ -1903,7 +1975,7 @@ type ResizeResponse struct {
 
 func (x *ResizeResponse) Reset() {
 	*x = ResizeResponse{}
-	mi := &file_guest_proto_msgTypes[26]
+	mi := &file_guest_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1915,7 +1987,7 @@ func (x *ResizeResponse) String() string {
 func (*ResizeResponse) ProtoMessage() {}
 
 func (x *ResizeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[26]
+	mi := &file_guest_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1928,7 +2000,7 @@ func (x *ResizeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResizeResponse.ProtoReflect.Descriptor instead.
 func (*ResizeResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{26}
+	return file_guest_proto_rawDescGZIP(), []int{28}
 }
 
 type SignalRequest struct {
@@ -1943,7 +2015,7 @@ type SignalRequest struct {
 
 func (x *SignalRequest) Reset() {
 	*x = SignalRequest{}
-	mi := &file_guest_proto_msgTypes[27]
+	mi := &file_guest_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1955,7 +2027,7 @@ func (x *SignalRequest) String() string {
 func (*SignalRequest) ProtoMessage() {}
 
 func (x *SignalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[27]
+	mi := &file_guest_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1968,7 +2040,7 @@ func (x *SignalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalRequest.ProtoReflect.Descriptor instead.
 func (*SignalRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{27}
+	return file_guest_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *SignalRequest) GetApp() string {
@@ -2000,7 +2072,7 @@ type SignalResponse struct {
 
 func (x *SignalResponse) Reset() {
 	*x = SignalResponse{}
-	mi := &file_guest_proto_msgTypes[28]
+	mi := &file_guest_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2012,7 +2084,7 @@ func (x *SignalResponse) String() string {
 func (*SignalResponse) ProtoMessage() {}
 
 func (x *SignalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[28]
+	mi := &file_guest_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2025,7 +2097,7 @@ func (x *SignalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalResponse.ProtoReflect.Descriptor instead.
 func (*SignalResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{28}
+	return file_guest_proto_rawDescGZIP(), []int{30}
 }
 
 type StopAppRequest struct {
@@ -2038,7 +2110,7 @@ type StopAppRequest struct {
 
 func (x *StopAppRequest) Reset() {
 	*x = StopAppRequest{}
-	mi := &file_guest_proto_msgTypes[29]
+	mi := &file_guest_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2050,7 +2122,7 @@ func (x *StopAppRequest) String() string {
 func (*StopAppRequest) ProtoMessage() {}
 
 func (x *StopAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[29]
+	mi := &file_guest_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2063,7 +2135,7 @@ func (x *StopAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopAppRequest.ProtoReflect.Descriptor instead.
 func (*StopAppRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{29}
+	return file_guest_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *StopAppRequest) GetApp() string {
@@ -2088,7 +2160,7 @@ type StopAppResponse struct {
 
 func (x *StopAppResponse) Reset() {
 	*x = StopAppResponse{}
-	mi := &file_guest_proto_msgTypes[30]
+	mi := &file_guest_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2100,7 +2172,7 @@ func (x *StopAppResponse) String() string {
 func (*StopAppResponse) ProtoMessage() {}
 
 func (x *StopAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[30]
+	mi := &file_guest_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2113,7 +2185,7 @@ func (x *StopAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopAppResponse.ProtoReflect.Descriptor instead.
 func (*StopAppResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{30}
+	return file_guest_proto_rawDescGZIP(), []int{32}
 }
 
 type ShutdownRequest struct {
@@ -2126,7 +2198,7 @@ type ShutdownRequest struct {
 
 func (x *ShutdownRequest) Reset() {
 	*x = ShutdownRequest{}
-	mi := &file_guest_proto_msgTypes[31]
+	mi := &file_guest_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2138,7 +2210,7 @@ func (x *ShutdownRequest) String() string {
 func (*ShutdownRequest) ProtoMessage() {}
 
 func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[31]
+	mi := &file_guest_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2151,7 +2223,7 @@ func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownRequest.ProtoReflect.Descriptor instead.
 func (*ShutdownRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{31}
+	return file_guest_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *ShutdownRequest) GetTimeoutNano() int64 {
@@ -2170,7 +2242,7 @@ type ShutdownResponse struct {
 
 func (x *ShutdownResponse) Reset() {
 	*x = ShutdownResponse{}
-	mi := &file_guest_proto_msgTypes[32]
+	mi := &file_guest_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2182,7 +2254,7 @@ func (x *ShutdownResponse) String() string {
 func (*ShutdownResponse) ProtoMessage() {}
 
 func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[32]
+	mi := &file_guest_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2195,7 +2267,7 @@ func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownResponse.ProtoReflect.Descriptor instead.
 func (*ShutdownResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{32}
+	return file_guest_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ShutdownResponse) GetExits() []*Exit {
@@ -2213,7 +2285,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_guest_proto_msgTypes[33]
+	mi := &file_guest_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2225,7 +2297,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[33]
+	mi := &file_guest_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2238,7 +2310,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{33}
+	return file_guest_proto_rawDescGZIP(), []int{35}
 }
 
 type ReleaseResponse struct {
@@ -2249,7 +2321,7 @@ type ReleaseResponse struct {
 
 func (x *ReleaseResponse) Reset() {
 	*x = ReleaseResponse{}
-	mi := &file_guest_proto_msgTypes[34]
+	mi := &file_guest_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2261,7 +2333,7 @@ func (x *ReleaseResponse) String() string {
 func (*ReleaseResponse) ProtoMessage() {}
 
 func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[34]
+	mi := &file_guest_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2274,7 +2346,7 @@ func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{34}
+	return file_guest_proto_rawDescGZIP(), []int{36}
 }
 
 var File_guest_proto protoreflect.FileDescriptor
@@ -2284,14 +2356,16 @@ const file_guest_proto_rawDesc = "" +
 	"\vguest.proto\x12\frkt.guest.v1\"B\n" +
 	"\fHelloRequest\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x18\n" +
-	"\asession\x18\x02 \x01(\x04R\asession\"\x96\x01\n" +
+	"\asession\x18\x02 \x01(\x04R\asession\"d\n" +
 	"\rHelloResponse\x12\x18\n" +
 	"\aversion\x18\x01 \x01(\rR\aversion\x12\x18\n" +
-	"\asession\x18\x02 \x01(\x04R\asession\x12\x16\n" +
-	"\x06kernel\x18\x03 \x01(\tR\x06kernel\x12\x18\n" +
-	"\asystemd\x18\x04 \x01(\tR\asystemd\x12\x1f\n" +
-	"\vuptime_nano\x18\x05 \x01(\x03R\n" +
-	"uptimeNano\"\xd6\x02\n" +
+	"\asession\x18\x02 \x01(\x04R\asession\x12\x1f\n" +
+	"\vuptime_nano\x18\x03 \x01(\x03R\n" +
+	"uptimeNano\"\x11\n" +
+	"\x0fDescribeRequest\"D\n" +
+	"\x10DescribeResponse\x12\x16\n" +
+	"\x06kernel\x18\x01 \x01(\tR\x06kernel\x12\x18\n" +
+	"\asystemd\x18\x02 \x01(\tR\asystemd\"\xd6\x02\n" +
 	"\x10ConfigureRequest\x12\x1a\n" +
 	"\bhostname\x18\x01 \x01(\tR\bhostname\x12\x1d\n" +
 	"\n" +
@@ -2452,9 +2526,10 @@ const file_guest_proto_rawDesc = "" +
 	"\x10ShutdownResponse\x12(\n" +
 	"\x05exits\x18\x01 \x03(\v2\x12.rkt.guest.v1.ExitR\x05exits\"\x10\n" +
 	"\x0eReleaseRequest\"\x11\n" +
-	"\x0fReleaseResponse2\xa2\x06\n" +
+	"\x0fReleaseResponse2\xed\x06\n" +
 	"\x05Guest\x12@\n" +
-	"\x05Hello\x12\x1a.rkt.guest.v1.HelloRequest\x1a\x1b.rkt.guest.v1.HelloResponse\x12L\n" +
+	"\x05Hello\x12\x1a.rkt.guest.v1.HelloRequest\x1a\x1b.rkt.guest.v1.HelloResponse\x12I\n" +
+	"\bDescribe\x12\x1d.rkt.guest.v1.DescribeRequest\x1a\x1e.rkt.guest.v1.DescribeResponse\x12L\n" +
 	"\tConfigure\x12\x1e.rkt.guest.v1.ConfigureRequest\x1a\x1f.rkt.guest.v1.ConfigureResponse\x12I\n" +
 	"\bStartApp\x12\x1d.rkt.guest.v1.StartAppRequest\x1a\x1e.rkt.guest.v1.StartAppResponse\x12O\n" +
 	"\n" +
@@ -2480,91 +2555,95 @@ func file_guest_proto_rawDescGZIP() []byte {
 }
 
 var file_guest_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_guest_proto_msgTypes = make([]protoimpl.MessageInfo, 35)
+var file_guest_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
 var file_guest_proto_goTypes = []any{
 	(StartFailure_Kind)(0),     // 0: rkt.guest.v1.StartFailure.Kind
 	(*HelloRequest)(nil),       // 1: rkt.guest.v1.HelloRequest
 	(*HelloResponse)(nil),      // 2: rkt.guest.v1.HelloResponse
-	(*ConfigureRequest)(nil),   // 3: rkt.guest.v1.ConfigureRequest
-	(*Link)(nil),               // 4: rkt.guest.v1.Link
-	(*Route)(nil),              // 5: rkt.guest.v1.Route
-	(*Neighbour)(nil),          // 6: rkt.guest.v1.Neighbour
-	(*Sysctl)(nil),             // 7: rkt.guest.v1.Sysctl
-	(*Names)(nil),              // 8: rkt.guest.v1.Names
-	(*ConfigureResponse)(nil),  // 9: rkt.guest.v1.ConfigureResponse
-	(*Disk)(nil),               // 10: rkt.guest.v1.Disk
-	(*Variable)(nil),           // 11: rkt.guest.v1.Variable
-	(*Terminal)(nil),           // 12: rkt.guest.v1.Terminal
-	(*Channels)(nil),           // 13: rkt.guest.v1.Channels
-	(*Limits)(nil),             // 14: rkt.guest.v1.Limits
-	(*Confinement)(nil),        // 15: rkt.guest.v1.Confinement
-	(*StartAppRequest)(nil),    // 16: rkt.guest.v1.StartAppRequest
-	(*StartAppResponse)(nil),   // 17: rkt.guest.v1.StartAppResponse
-	(*StartFailure)(nil),       // 18: rkt.guest.v1.StartFailure
-	(*Exit)(nil),               // 19: rkt.guest.v1.Exit
-	(*NextEventsRequest)(nil),  // 20: rkt.guest.v1.NextEventsRequest
-	(*NextEventsResponse)(nil), // 21: rkt.guest.v1.NextEventsResponse
-	(*ExecRequest)(nil),        // 22: rkt.guest.v1.ExecRequest
-	(*ExecResponse)(nil),       // 23: rkt.guest.v1.ExecResponse
-	(*WaitExecRequest)(nil),    // 24: rkt.guest.v1.WaitExecRequest
-	(*WaitExecResponse)(nil),   // 25: rkt.guest.v1.WaitExecResponse
-	(*ResizeRequest)(nil),      // 26: rkt.guest.v1.ResizeRequest
-	(*ResizeResponse)(nil),     // 27: rkt.guest.v1.ResizeResponse
-	(*SignalRequest)(nil),      // 28: rkt.guest.v1.SignalRequest
-	(*SignalResponse)(nil),     // 29: rkt.guest.v1.SignalResponse
-	(*StopAppRequest)(nil),     // 30: rkt.guest.v1.StopAppRequest
-	(*StopAppResponse)(nil),    // 31: rkt.guest.v1.StopAppResponse
-	(*ShutdownRequest)(nil),    // 32: rkt.guest.v1.ShutdownRequest
-	(*ShutdownResponse)(nil),   // 33: rkt.guest.v1.ShutdownResponse
-	(*ReleaseRequest)(nil),     // 34: rkt.guest.v1.ReleaseRequest
-	(*ReleaseResponse)(nil),    // 35: rkt.guest.v1.ReleaseResponse
+	(*DescribeRequest)(nil),    // 3: rkt.guest.v1.DescribeRequest
+	(*DescribeResponse)(nil),   // 4: rkt.guest.v1.DescribeResponse
+	(*ConfigureRequest)(nil),   // 5: rkt.guest.v1.ConfigureRequest
+	(*Link)(nil),               // 6: rkt.guest.v1.Link
+	(*Route)(nil),              // 7: rkt.guest.v1.Route
+	(*Neighbour)(nil),          // 8: rkt.guest.v1.Neighbour
+	(*Sysctl)(nil),             // 9: rkt.guest.v1.Sysctl
+	(*Names)(nil),              // 10: rkt.guest.v1.Names
+	(*ConfigureResponse)(nil),  // 11: rkt.guest.v1.ConfigureResponse
+	(*Disk)(nil),               // 12: rkt.guest.v1.Disk
+	(*Variable)(nil),           // 13: rkt.guest.v1.Variable
+	(*Terminal)(nil),           // 14: rkt.guest.v1.Terminal
+	(*Channels)(nil),           // 15: rkt.guest.v1.Channels
+	(*Limits)(nil),             // 16: rkt.guest.v1.Limits
+	(*Confinement)(nil),        // 17: rkt.guest.v1.Confinement
+	(*StartAppRequest)(nil),    // 18: rkt.guest.v1.StartAppRequest
+	(*StartAppResponse)(nil),   // 19: rkt.guest.v1.StartAppResponse
+	(*StartFailure)(nil),       // 20: rkt.guest.v1.StartFailure
+	(*Exit)(nil),               // 21: rkt.guest.v1.Exit
+	(*NextEventsRequest)(nil),  // 22: rkt.guest.v1.NextEventsRequest
+	(*NextEventsResponse)(nil), // 23: rkt.guest.v1.NextEventsResponse
+	(*ExecRequest)(nil),        // 24: rkt.guest.v1.ExecRequest
+	(*ExecResponse)(nil),       // 25: rkt.guest.v1.ExecResponse
+	(*WaitExecRequest)(nil),    // 26: rkt.guest.v1.WaitExecRequest
+	(*WaitExecResponse)(nil),   // 27: rkt.guest.v1.WaitExecResponse
+	(*ResizeRequest)(nil),      // 28: rkt.guest.v1.ResizeRequest
+	(*ResizeResponse)(nil),     // 29: rkt.guest.v1.ResizeResponse
+	(*SignalRequest)(nil),      // 30: rkt.guest.v1.SignalRequest
+	(*SignalResponse)(nil),     // 31: rkt.guest.v1.SignalResponse
+	(*StopAppRequest)(nil),     // 32: rkt.guest.v1.StopAppRequest
+	(*StopAppResponse)(nil),    // 33: rkt.guest.v1.StopAppResponse
+	(*ShutdownRequest)(nil),    // 34: rkt.guest.v1.ShutdownRequest
+	(*ShutdownResponse)(nil),   // 35: rkt.guest.v1.ShutdownResponse
+	(*ReleaseRequest)(nil),     // 36: rkt.guest.v1.ReleaseRequest
+	(*ReleaseResponse)(nil),    // 37: rkt.guest.v1.ReleaseResponse
 }
 var file_guest_proto_depIdxs = []int32{
-	10, // 0: rkt.guest.v1.ConfigureRequest.scratch:type_name -> rkt.guest.v1.Disk
-	4,  // 1: rkt.guest.v1.ConfigureRequest.links:type_name -> rkt.guest.v1.Link
-	7,  // 2: rkt.guest.v1.ConfigureRequest.sysctls:type_name -> rkt.guest.v1.Sysctl
-	8,  // 3: rkt.guest.v1.ConfigureRequest.names:type_name -> rkt.guest.v1.Names
-	5,  // 4: rkt.guest.v1.Link.routes:type_name -> rkt.guest.v1.Route
-	6,  // 5: rkt.guest.v1.Link.neighbours:type_name -> rkt.guest.v1.Neighbour
-	10, // 6: rkt.guest.v1.StartAppRequest.disk:type_name -> rkt.guest.v1.Disk
-	11, // 7: rkt.guest.v1.StartAppRequest.environment:type_name -> rkt.guest.v1.Variable
-	15, // 8: rkt.guest.v1.StartAppRequest.confinement:type_name -> rkt.guest.v1.Confinement
-	14, // 9: rkt.guest.v1.StartAppRequest.limits:type_name -> rkt.guest.v1.Limits
-	12, // 10: rkt.guest.v1.StartAppRequest.terminal:type_name -> rkt.guest.v1.Terminal
-	13, // 11: rkt.guest.v1.StartAppRequest.channels:type_name -> rkt.guest.v1.Channels
-	18, // 12: rkt.guest.v1.StartAppResponse.failure:type_name -> rkt.guest.v1.StartFailure
+	12, // 0: rkt.guest.v1.ConfigureRequest.scratch:type_name -> rkt.guest.v1.Disk
+	6,  // 1: rkt.guest.v1.ConfigureRequest.links:type_name -> rkt.guest.v1.Link
+	9,  // 2: rkt.guest.v1.ConfigureRequest.sysctls:type_name -> rkt.guest.v1.Sysctl
+	10, // 3: rkt.guest.v1.ConfigureRequest.names:type_name -> rkt.guest.v1.Names
+	7,  // 4: rkt.guest.v1.Link.routes:type_name -> rkt.guest.v1.Route
+	8,  // 5: rkt.guest.v1.Link.neighbours:type_name -> rkt.guest.v1.Neighbour
+	12, // 6: rkt.guest.v1.StartAppRequest.disk:type_name -> rkt.guest.v1.Disk
+	13, // 7: rkt.guest.v1.StartAppRequest.environment:type_name -> rkt.guest.v1.Variable
+	17, // 8: rkt.guest.v1.StartAppRequest.confinement:type_name -> rkt.guest.v1.Confinement
+	16, // 9: rkt.guest.v1.StartAppRequest.limits:type_name -> rkt.guest.v1.Limits
+	14, // 10: rkt.guest.v1.StartAppRequest.terminal:type_name -> rkt.guest.v1.Terminal
+	15, // 11: rkt.guest.v1.StartAppRequest.channels:type_name -> rkt.guest.v1.Channels
+	20, // 12: rkt.guest.v1.StartAppResponse.failure:type_name -> rkt.guest.v1.StartFailure
 	0,  // 13: rkt.guest.v1.StartFailure.kind:type_name -> rkt.guest.v1.StartFailure.Kind
-	19, // 14: rkt.guest.v1.NextEventsResponse.exits:type_name -> rkt.guest.v1.Exit
-	11, // 15: rkt.guest.v1.ExecRequest.environment:type_name -> rkt.guest.v1.Variable
-	12, // 16: rkt.guest.v1.ExecRequest.terminal:type_name -> rkt.guest.v1.Terminal
-	13, // 17: rkt.guest.v1.ExecRequest.channels:type_name -> rkt.guest.v1.Channels
-	18, // 18: rkt.guest.v1.ExecResponse.failure:type_name -> rkt.guest.v1.StartFailure
-	12, // 19: rkt.guest.v1.ResizeRequest.terminal:type_name -> rkt.guest.v1.Terminal
-	19, // 20: rkt.guest.v1.ShutdownResponse.exits:type_name -> rkt.guest.v1.Exit
+	21, // 14: rkt.guest.v1.NextEventsResponse.exits:type_name -> rkt.guest.v1.Exit
+	13, // 15: rkt.guest.v1.ExecRequest.environment:type_name -> rkt.guest.v1.Variable
+	14, // 16: rkt.guest.v1.ExecRequest.terminal:type_name -> rkt.guest.v1.Terminal
+	15, // 17: rkt.guest.v1.ExecRequest.channels:type_name -> rkt.guest.v1.Channels
+	20, // 18: rkt.guest.v1.ExecResponse.failure:type_name -> rkt.guest.v1.StartFailure
+	14, // 19: rkt.guest.v1.ResizeRequest.terminal:type_name -> rkt.guest.v1.Terminal
+	21, // 20: rkt.guest.v1.ShutdownResponse.exits:type_name -> rkt.guest.v1.Exit
 	1,  // 21: rkt.guest.v1.Guest.Hello:input_type -> rkt.guest.v1.HelloRequest
-	3,  // 22: rkt.guest.v1.Guest.Configure:input_type -> rkt.guest.v1.ConfigureRequest
-	16, // 23: rkt.guest.v1.Guest.StartApp:input_type -> rkt.guest.v1.StartAppRequest
-	20, // 24: rkt.guest.v1.Guest.NextEvents:input_type -> rkt.guest.v1.NextEventsRequest
-	22, // 25: rkt.guest.v1.Guest.Exec:input_type -> rkt.guest.v1.ExecRequest
-	24, // 26: rkt.guest.v1.Guest.WaitExec:input_type -> rkt.guest.v1.WaitExecRequest
-	26, // 27: rkt.guest.v1.Guest.Resize:input_type -> rkt.guest.v1.ResizeRequest
-	28, // 28: rkt.guest.v1.Guest.Signal:input_type -> rkt.guest.v1.SignalRequest
-	30, // 29: rkt.guest.v1.Guest.StopApp:input_type -> rkt.guest.v1.StopAppRequest
-	32, // 30: rkt.guest.v1.Guest.Shutdown:input_type -> rkt.guest.v1.ShutdownRequest
-	34, // 31: rkt.guest.v1.Guest.Release:input_type -> rkt.guest.v1.ReleaseRequest
-	2,  // 32: rkt.guest.v1.Guest.Hello:output_type -> rkt.guest.v1.HelloResponse
-	9,  // 33: rkt.guest.v1.Guest.Configure:output_type -> rkt.guest.v1.ConfigureResponse
-	17, // 34: rkt.guest.v1.Guest.StartApp:output_type -> rkt.guest.v1.StartAppResponse
-	21, // 35: rkt.guest.v1.Guest.NextEvents:output_type -> rkt.guest.v1.NextEventsResponse
-	23, // 36: rkt.guest.v1.Guest.Exec:output_type -> rkt.guest.v1.ExecResponse
-	25, // 37: rkt.guest.v1.Guest.WaitExec:output_type -> rkt.guest.v1.WaitExecResponse
-	27, // 38: rkt.guest.v1.Guest.Resize:output_type -> rkt.guest.v1.ResizeResponse
-	29, // 39: rkt.guest.v1.Guest.Signal:output_type -> rkt.guest.v1.SignalResponse
-	31, // 40: rkt.guest.v1.Guest.StopApp:output_type -> rkt.guest.v1.StopAppResponse
-	33, // 41: rkt.guest.v1.Guest.Shutdown:output_type -> rkt.guest.v1.ShutdownResponse
-	35, // 42: rkt.guest.v1.Guest.Release:output_type -> rkt.guest.v1.ReleaseResponse
-	32, // [32:43] is the sub-list for method output_type
-	21, // [21:32] is the sub-list for method input_type
+	3,  // 22: rkt.guest.v1.Guest.Describe:input_type -> rkt.guest.v1.DescribeRequest
+	5,  // 23: rkt.guest.v1.Guest.Configure:input_type -> rkt.guest.v1.ConfigureRequest
+	18, // 24: rkt.guest.v1.Guest.StartApp:input_type -> rkt.guest.v1.StartAppRequest
+	22, // 25: rkt.guest.v1.Guest.NextEvents:input_type -> rkt.guest.v1.NextEventsRequest
+	24, // 26: rkt.guest.v1.Guest.Exec:input_type -> rkt.guest.v1.ExecRequest
+	26, // 27: rkt.guest.v1.Guest.WaitExec:input_type -> rkt.guest.v1.WaitExecRequest
+	28, // 28: rkt.guest.v1.Guest.Resize:input_type -> rkt.guest.v1.ResizeRequest
+	30, // 29: rkt.guest.v1.Guest.Signal:input_type -> rkt.guest.v1.SignalRequest
+	32, // 30: rkt.guest.v1.Guest.StopApp:input_type -> rkt.guest.v1.StopAppRequest
+	34, // 31: rkt.guest.v1.Guest.Shutdown:input_type -> rkt.guest.v1.ShutdownRequest
+	36, // 32: rkt.guest.v1.Guest.Release:input_type -> rkt.guest.v1.ReleaseRequest
+	2,  // 33: rkt.guest.v1.Guest.Hello:output_type -> rkt.guest.v1.HelloResponse
+	4,  // 34: rkt.guest.v1.Guest.Describe:output_type -> rkt.guest.v1.DescribeResponse
+	11, // 35: rkt.guest.v1.Guest.Configure:output_type -> rkt.guest.v1.ConfigureResponse
+	19, // 36: rkt.guest.v1.Guest.StartApp:output_type -> rkt.guest.v1.StartAppResponse
+	23, // 37: rkt.guest.v1.Guest.NextEvents:output_type -> rkt.guest.v1.NextEventsResponse
+	25, // 38: rkt.guest.v1.Guest.Exec:output_type -> rkt.guest.v1.ExecResponse
+	27, // 39: rkt.guest.v1.Guest.WaitExec:output_type -> rkt.guest.v1.WaitExecResponse
+	29, // 40: rkt.guest.v1.Guest.Resize:output_type -> rkt.guest.v1.ResizeResponse
+	31, // 41: rkt.guest.v1.Guest.Signal:output_type -> rkt.guest.v1.SignalResponse
+	33, // 42: rkt.guest.v1.Guest.StopApp:output_type -> rkt.guest.v1.StopAppResponse
+	35, // 43: rkt.guest.v1.Guest.Shutdown:output_type -> rkt.guest.v1.ShutdownResponse
+	37, // 44: rkt.guest.v1.Guest.Release:output_type -> rkt.guest.v1.ReleaseResponse
+	33, // [33:45] is the sub-list for method output_type
+	21, // [21:33] is the sub-list for method input_type
 	21, // [21:21] is the sub-list for extension type_name
 	21, // [21:21] is the sub-list for extension extendee
 	0,  // [0:21] is the sub-list for field type_name
@@ -2581,7 +2660,7 @@ func file_guest_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_guest_proto_rawDesc), len(file_guest_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   35,
+			NumMessages:   37,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -9,6 +9,7 @@ import (
 
 type GuestService interface {
 	Hello(context.Context, *HelloRequest) (*HelloResponse, error)
+	Describe(context.Context, *DescribeRequest) (*DescribeResponse, error)
 	Configure(context.Context, *ConfigureRequest) (*ConfigureResponse, error)
 	StartApp(context.Context, *StartAppRequest) (*StartAppResponse, error)
 	NextEvents(context.Context, *NextEventsRequest) (*NextEventsResponse, error)
@@ -30,6 +31,13 @@ func RegisterGuestService(srv *ttrpc.Server, svc GuestService) {
 					return nil, err
 				}
 				return svc.Hello(ctx, &req)
+			},
+			"Describe": func(ctx context.Context, unmarshal func(interface{}) error) (interface{}, error) {
+				var req DescribeRequest
+				if err := unmarshal(&req); err != nil {
+					return nil, err
+				}
+				return svc.Describe(ctx, &req)
 			},
 			"Configure": func(ctx context.Context, unmarshal func(interface{}) error) (interface{}, error) {
 				var req ConfigureRequest
@@ -118,6 +126,14 @@ func NewGuestClient(client *ttrpc.Client) GuestService {
 func (c *guestClient) Hello(ctx context.Context, req *HelloRequest) (*HelloResponse, error) {
 	var resp HelloResponse
 	if err := c.client.Call(ctx, "rkt.guest.v1.Guest", "Hello", req, &resp); err != nil {
+		return nil, err
+	}
+	return &resp, nil
+}
+
+func (c *guestClient) Describe(ctx context.Context, req *DescribeRequest) (*DescribeResponse, error) {
+	var resp DescribeResponse
+	if err := c.client.Call(ctx, "rkt.guest.v1.Guest", "Describe", req, &resp); err != nil {
 		return nil, err
 	}
 	return &resp, nil
