@@ -34,6 +34,7 @@ func commands() []command {
 		{"tty", "", tty},
 		{"echo", "", echo},
 		{"copy", "", copyInput},
+		{"syslog", "SOCKET TEXT", syslog},
 		{"zeros", "BYTES", zeros},
 	}
 }

@@ -141,3 +141,18 @@ func links([]string) error {
 	}
 	return nil
 }
+
+// syslog sends a text to the socket of the system's log.
+func syslog(args []string) error {
+	if len(args) != 2 {
+		return errors.New("a socket and a text are needed")
+	}
+	conn, err := net.Dial("unixgram", args[0])
+	if err != nil {
+		return err
+	}
+	if _, err := conn.Write([]byte(args[1])); err != nil {
+		return err
+	}
+	return conn.Close()
+}

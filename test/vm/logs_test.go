@@ -120,3 +120,21 @@ func TestNobodyReads(t *testing.T) {
 		t.Errorf("%d lines in the log, want %d", n, count)
 	}
 }
+
+// TestSyslog shows that what an app sends to the system's log is in its own.
+func TestSyslog(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	id := probeID(t)
+	p := h.start(
+		id, "--name=a", "--cpu=1", "--user=alice", "--group=alice", "--", "syslog", "/dev/log", "<13>Nov 25 18:04:05 tag[7]: one", "---",
+		id, "--name=b", "--cpu=1", "--", "syslog", "/run/systemd/journal/socket", "MESSAGE=two\nSYSLOG_IDENTIFIER=me\n")
+	p.expect(0)
+	said := map[string]string{}
+	for _, l := range h.logLines(p.uuid()) {
+		said[l.App+" "+l.Stream] += l.Text
+	}
+	if said["a syslog"] != "tag[7]: one" || said["b syslog"] != "me: two" || len(said) != 2 {
+		t.Errorf("%q", said)
+	}
+}

@@ -222,6 +222,11 @@ func (a *Agent) exec(ctx context.Context, app *app, root *approot.Root, req *gue
 	}
 	// The app has its copies, or never will.
 	defer app.stdio.closeTheirs()
+	if app.stdio.syslog != nil {
+		if err := app.stdio.syslog.listen(root.Root); err != nil {
+			a.logf("app %s: %v", app.name, err)
+		}
+	}
 	properties, err := u.properties(app.stdio)
 	if err != nil {
 		return nil, err

@@ -33,6 +33,7 @@ type stdio struct {
 	terminal *guestproto.Terminal // nil for pipes
 	in       *mux.Reader          // nil if the app gets no input
 	out, err *mux.Writer          // err is nil with a terminal
+	syslog   *syslog              // nil if nobody wants it
 
 	pty      linux.PTY
 	inPipe   *os.File   // we write here
@@ -56,13 +57,17 @@ func openStdio(s *mux.Session, want wantedStdio) (*stdio, error) {
 		return nil, status.Error(codes.InvalidArgument, "no channels")
 	}
 	io := &stdio{terminal: want.terminal}
-	var errs [3]error
+	var errs [4]error
 	if want.stdin {
 		io.in, errs[0] = s.Receive(c.Stdin)
 	}
 	io.out, errs[1] = s.Send(c.Stdout)
 	if want.terminal == nil {
 		io.err, errs[2] = s.Send(c.Stderr)
+	}
+	if c.Syslog != 0 {
+		io.syslog = &syslog{}
+		io.syslog.out, errs[3] = s.Send(c.Syslog)
 	}
 	return io, errors.Join(errs[:]...)
 }
@@ -75,6 +80,9 @@ func (s *stdio) abandon() {
 	s.out.Close()
 	if s.err != nil {
 		s.err.Close()
+	}
+	if s.syslog != nil {
+		s.syslog.close()
 	}
 	s.closeOurs()
 }
@@ -209,6 +217,9 @@ func (s *stdio) endOfInput() error {
 // finish is called when all the app's processes are gone: what they wrote is
 // in the pipes, and nobody else's keeping of a copy matters.
 func (s *stdio) finish() {
+	if s.syslog != nil {
+		s.syslog.close()
+	}
 	if s.in != nil {
 		s.in.Close()
 	}
@@ -230,6 +241,9 @@ func (s *stdio) drained() []<-chan struct{} {
 	channels := []<-chan struct{}{s.out.Stopped()}
 	if s.err != nil {
 		channels = append(channels, s.err.Stopped())
+	}
+	if s.syslog != nil {
+		channels = append(channels, s.syslog.out.Stopped())
 	}
 	return channels
 }

@@ -21,6 +21,7 @@ type app struct {
 	stdin    *mux.Writer // nil if the app has none
 	stdout   *mux.Reader
 	stderr   *mux.Reader // nil if the app has a terminal
+	syslog   *mux.Reader // nil if nobody wants it
 }
 
 // StartApp starts an app and returns when its program was executed. The error
@@ -32,7 +33,7 @@ func (m *Machine) StartApp(ctx context.Context, spec App) (Started, error) {
 		return Started{}, err
 	}
 	// Once channels are open, the machine must hear of them.
-	err = sendable(wireApp(spec, &guestproto.Channels{Stdin: math.MaxUint32, Stdout: math.MaxUint32, Stderr: math.MaxUint32}))
+	err = sendable(wireApp(spec, &guestproto.Channels{Stdin: math.MaxUint32, Stdout: math.MaxUint32, Stderr: math.MaxUint32, Syslog: math.MaxUint32}))
 	if err != nil {
 		return Started{}, fmt.Errorf("start app %q: %w", printable(spec.Name), err)
 	}
@@ -111,7 +112,7 @@ func (m *Machine) addApp(spec App) (*app, error) {
 	return a, nil
 }
 
-const channelsPerApp = 3
+const channelsPerApp = 4
 
 // open opens the channels after the given number that the app needs.
 func (a *app) open(s *mux.Session, last uint32, spec App) (err error) {
@@ -124,6 +125,12 @@ func (a *app) open(s *mux.Session, last uint32, spec App) (err error) {
 	a.channels.Stdout = last + 2
 	if a.stdout, err = s.Receive(a.channels.Stdout); err != nil {
 		return err
+	}
+	if spec.Syslog {
+		a.channels.Syslog = last + 4
+		if a.syslog, err = s.Receive(a.channels.Syslog); err != nil {
+			return err
+		}
 	}
 	if spec.Terminal == nil {
 		a.channels.Stderr = last + 3
@@ -143,6 +150,9 @@ func (a *app) stdio() Stdio {
 	if a.stderr != nil {
 		s.Stderr = a.stderr
 	}
+	if a.syslog != nil {
+		s.Syslog = a.syslog
+	}
 	return s
 }
 
@@ -157,7 +167,7 @@ func (a *app) closeStdio() {
 
 func (a *app) outputs() []*mux.Reader {
 	var outputs []*mux.Reader
-	for _, r := range []*mux.Reader{a.stdout, a.stderr} {
+	for _, r := range []*mux.Reader{a.stdout, a.stderr, a.syslog} {
 		if r != nil {
 			outputs = append(outputs, r)
 		}

@@ -114,6 +114,7 @@ type App struct {
 
 	Terminal *Size // a terminal for stdin, stdout and stderr; nil is none
 	Stdin    bool  // connect stdin; without it the app reads from /dev/null
+	Syslog   bool  // take what its programs send to the system's log
 }
 
 // Variable is one environment variable.
@@ -140,6 +141,9 @@ type Stdio struct {
 	Stdout io.ReadCloser
 	// Stderr is nil if the app has a terminal.
 	Stderr io.ReadCloser
+	// Syslog has, as lines, what the app's programs send to /dev/log or the
+	// journal's socket. It is nil if that was not asked for.
+	Syslog io.ReadCloser
 }
 
 // Exit says how an app ended.

@@ -60,6 +60,7 @@ type onlyReader struct{ io.Reader }
 
 // prepare says in an app's request how its standard input and output are.
 func (s *stdio) prepare(app *client.App) {
+	app.Syslog = true
 	if !s.interactive {
 		return
 	}
@@ -78,6 +79,11 @@ func (s *stdio) connect(ctx context.Context, session *client.Machine, app string
 	if out.Stderr != nil {
 		s.copyOut(app, started.PID, output{applog.Stderr, out.Stderr, os.Stderr})
 	}
+	s.copies.Go(func() {
+		log := s.logs[app].Stream(applog.Syslog)
+		defer log.Close()
+		drainTo(log, out.Syslog)
+	})
 	if !s.interactive {
 		return
 	}
