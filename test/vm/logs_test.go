@@ -2,6 +2,7 @@ package vm
 
 import (
 	"encoding/json"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -121,7 +122,8 @@ func TestNobodyReads(t *testing.T) {
 	}
 }
 
-// TestSyslog shows that what an app sends to the system's log is in its own.
+// TestSyslog shows that what an app sends to the system's log is in its own, and
+// among what rkt prints.
 func TestSyslog(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
@@ -129,12 +131,17 @@ func TestSyslog(t *testing.T) {
 	p := h.start(
 		id, "--name=a", "--cpu=1", "--user=alice", "--group=alice", "--", "syslog", "/dev/log", "<13>Nov 25 18:04:05 tag[7]: one", "---",
 		id, "--name=b", "--cpu=1", "--", "syslog", "/run/systemd/journal/socket", "MESSAGE=two\nSYSLOG_IDENTIFIER=me\n")
-	p.expect(0)
+	r := p.expect(0)
 	said := map[string]string{}
 	for _, l := range h.logLines(p.uuid()) {
 		said[l.App+" "+l.Stream] += l.Text
 	}
 	if said["a syslog"] != "tag[7]: one" || said["b syslog"] != "me: two" || len(said) != 2 {
 		t.Errorf("%q", said)
+	}
+	for _, line := range []string{`] a\[\d+\]: tag\[7\]: one`, `] b\[\d+\]: me: two`} {
+		if !regexp.MustCompile(line).MatchString(r.Stdout) {
+			t.Errorf("%q has no %s", r.Stdout, line)
+		}
 	}
 }

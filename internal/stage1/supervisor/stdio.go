@@ -79,11 +79,9 @@ func (s *stdio) connect(ctx context.Context, session *client.Machine, app string
 	if out.Stderr != nil {
 		s.copyOut(app, started.PID, output{applog.Stderr, out.Stderr, os.Stderr})
 	}
-	s.copies.Go(func() {
-		log := s.logs[app].Stream(applog.Syslog)
-		defer log.Close()
-		drainTo(log, out.Syslog)
-	})
+	// A program that finds a system's log may say everything there, and what an
+	// app says is to be seen.
+	s.copyOut(app, started.PID, output{applog.Syslog, out.Syslog, io.Discard})
 	if !s.interactive {
 		return
 	}
@@ -115,7 +113,7 @@ func (s *stdio) followSize(ctx context.Context, session *client.Machine, app str
 type output struct {
 	stream string // its name in the log
 	from   io.Reader
-	to     *os.File // in interactive mode
+	to     io.Writer // in interactive mode
 }
 
 func (s *stdio) copyOut(app string, pid int, o output) {
