@@ -167,7 +167,13 @@ func (c *Companions) fork(in Surroundings, p Companion) (*os.Process, error) {
 	if err := writeOOMScore(score, p.OOMScoreAdjust); err != nil {
 		return nil, err
 	}
-	process, err := os.StartProcess(p.Path, p.Args, &os.ProcAttr{
+	process, err := p.start(in)
+	return process, errors.Join(err, writeOOMScore(score, own))
+}
+
+// start forks the process and has it execute its program, in its control group.
+func (p Companion) start(in Surroundings) (*os.Process, error) {
+	attr := &os.ProcAttr{
 		Dir:   p.Dir,
 		Env:   append([]string{}, p.Env...), // nil would pass on that of this program
 		Files: p.Files,
@@ -178,8 +184,66 @@ func (c *Companions) fork(in Surroundings, p Companion) (*os.Process, error) {
 			UseCgroupFD: true,
 			CgroupFD:    int(in.Cgroup.Fd()),
 		},
-	})
-	return process, errors.Join(err, writeOOMScore(score, own))
+	}
+	process, err := os.StartProcess(p.Path, p.Args, attr)
+	if !errors.Is(err, unix.ENOSYS) {
+		return process, err
+	}
+	// A filter that looks into the flags of clone(2) can't let clone3(2) pass,
+	// whose flags it can't see.
+	return p.startStopped(in, attr)
+}
+
+// startStopped has the process stopped before its program's first instruction,
+// and moves it to its control group then.
+func (p Companion) startStopped(in Surroundings, attr *os.ProcAttr) (*os.Process, error) {
+	attr.Sys.UseCgroupFD, attr.Sys.Ptrace = false, true
+	process, err := os.StartProcess(p.Path, p.Args, attr)
+	if err != nil {
+		return nil, err
+	}
+	err = awaitStop(process.Pid)
+	if err == nil {
+		err = joinCgroup(in.Cgroup, process.Pid)
+	}
+	if err == nil {
+		err = os.NewSyscallError("ptrace", unix.PtraceDetach(process.Pid))
+	}
+	if err != nil {
+		_ = process.Kill()
+		_, waitErr := process.Wait()
+		return nil, errors.Join(err, waitErr)
+	}
+	return process, nil
+}
+
+// awaitStop waits until a process that the calling thread traces has stopped.
+func awaitStop(pid int) error {
+	var status unix.WaitStatus
+	for {
+		_, err := unix.Wait4(pid, &status, unix.WALL, nil)
+		switch {
+		case errors.Is(err, unix.EINTR):
+		case err != nil:
+			return os.NewSyscallError("wait4", err)
+		case !status.Stopped():
+			return fmt.Errorf("process %d ended before its program ran", pid)
+		default:
+			return nil
+		}
+	}
+}
+
+// joinCgroup moves a process to the control group with an open directory.
+func joinCgroup(group *os.File, pid int) error {
+	const procs = "cgroup.procs"
+	fd, err := unix.Openat(int(group.Fd()), procs, unix.O_WRONLY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return wrapPath("open", procs, err)
+	}
+	defer unix.Close(fd)
+	_, err = unix.Write(fd, strconv.AppendInt(nil, int64(pid), 10))
+	return wrapPath("write", procs, err)
 }
 
 // openOOMScore opens the program's own score from a thread that sees its /proc.

@@ -49,9 +49,14 @@ func checkIsolation(p *place) {
 func (p *place) factsOf(r *result) report.Facts {
 	p.Helper()
 	r.want(0)
+	return p.parseFacts(strings.Join(r.lines(), "\n"))
+}
+
+func (p *place) parseFacts(text string) report.Facts {
+	p.Helper()
 	var f report.Facts
-	if err := json.Unmarshal([]byte(strings.Join(r.lines(), "\n")), &f); err != nil {
-		p.Fatalf("%v: %q", err, r.stdout)
+	if err := json.Unmarshal([]byte(text), &f); err != nil {
+		p.Fatalf("%v: %q", err, text)
 	}
 	return f
 }
@@ -183,4 +188,34 @@ func checkNoNetwork(p *place) {
 			p.Errorf("there is %q", line)
 		}
 	}
+}
+
+// checkExec compares what an app and a command beside it find out.
+func checkExec(p *place) {
+	running := p.start(options{}, "--user=alice", "--group=staff", "--", "facts", "-stay")
+	uuid := running.ready()
+	beside := p.parseFacts(p.rkt("exec", uuid, "/probe", "facts"))
+	p.rkt("stop", uuid)
+	app := p.parseFacts(running.wait().lines()[0])
+	if beside.UID != app.UID || beside.GID != app.GID || !slices.Equal(beside.Groups, app.Groups) {
+		p.Errorf("uid %d, gid %d, groups %v beside %d, %d, %v", beside.UID, beside.GID, beside.Groups, app.UID, app.GID, app.Groups)
+	}
+	for _, name := range []string{"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp"} {
+		if beside.Status[name] != app.Status[name] {
+			p.Errorf("%s is %q, not %q", name, beside.Status[name], app.Status[name])
+		}
+	}
+	if !slices.Equal(beside.Limits, app.Limits) || !slices.Equal(beside.Refused, app.Refused) {
+		p.Errorf("limits %q and refused system calls %q, not %q and %q", beside.Limits, beside.Refused, app.Limits, app.Refused)
+	}
+	if unified(beside.Cgroup) != unified(app.Cgroup) {
+		p.Errorf("control group %q, not %q", beside.Cgroup, app.Cgroup)
+	}
+}
+
+// unified returns the group of the hierarchy of control groups v2.
+func unified(groups string) string {
+	_, group, _ := strings.Cut("\n"+groups, "\n0::")
+	group, _, _ = strings.Cut(group, "\n")
+	return group
 }

@@ -158,7 +158,7 @@ func appImage(t *testing.T, program, isolators string) []byte {
 // TestWithout holds the table to what flavours may be without.
 func TestWithout(t *testing.T) {
 	t.Parallel()
-	allowed := []string{oneApp, noIsolators, noNetwork, noIsolation}
+	allowed := []string{oneApp, noIsolators, noNetwork, noIsolation, notYet}
 	for _, b := range Behaviours() {
 		for flavour, why := range b.Without {
 			if flavour != Fly || !slices.Contains(allowed, why) {

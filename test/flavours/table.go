@@ -20,6 +20,9 @@ const (
 	noIsolation = "no isolation"
 )
 
+// notYet is what fly is without until somebody writes it.
+const notYet = "not there yet"
+
 // Behaviours returns all rows.
 func Behaviours() []Behaviour {
 	fly := func(why string) map[string]string { return map[string]string{Fly: why} }
@@ -36,6 +39,7 @@ func Behaviours() []Behaviour {
 		{"StopForce", "`rkt stop --force` kills", nil, checkStopForce},
 		{"Killed", "`kill -9` of any process of a pod leaves nothing after `rkt gc`", nil, checkKilled},
 		{"Interactive", "`--interactive` passes stdin on", nil, checkInteractive},
+		{"Exec", "`rkt exec` runs a program beside an app, as confined", fly(notYet), checkExec},
 		{"SeveralApps", "several apps in a pod, on one localhost", fly(oneApp), checkSeveralApps},
 		{"FirstFailure", "the first app that fails ends the pod", fly(oneApp), checkFirstFailure},
 		{"Capabilities", "root has 14 capabilities, a user none", fly(noIsolators), checkCapabilities},

@@ -82,6 +82,13 @@ func Run(ctx context.Context, transport Transport, opts Options) error {
 	defer cancel(nil)
 	background.Go(func() { cancel(a.systemd.run(ctx, opts.Systemd, a.rehearse)) })
 	background.Go(a.lookForDisks)
+	if opts.container() {
+		// Nothing takes long in here, and what the host configures next must not
+		// happen under systemd's feet while that boots.
+		if _, err := a.systemd.manager(ctx); err != nil {
+			return errors.Join(fmt.Errorf("wait for systemd: %w", err), context.Cause(ctx))
+		}
+	}
 	for {
 		control, data, err := transport.Accept(ctx)
 		if err != nil {

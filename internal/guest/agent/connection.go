@@ -13,6 +13,7 @@ import (
 type connection struct {
 	connected chan struct{} // closed when there is a manager
 	to        *systemd.Manager
+	version   string // systemd's
 }
 
 func newConnection() *connection { return &connection{connected: make(chan struct{})} }
@@ -28,12 +29,17 @@ func (c *connection) manager(ctx context.Context) (*systemd.Manager, error) {
 	}
 }
 
-// run connects to systemd's socket, does something first, and returns why the
-// connection has ended.
+// run connects to systemd's socket, does something once systemd answers, and
+// returns why the connection has ended.
 func (c *connection) run(ctx context.Context, socket string, first func(context.Context, *systemd.Manager)) error {
 	manager, err := systemd.Connect(socket)
 	if err != nil {
 		return err
+	}
+	// It answers when it is through with what it boots into. A container is so
+	// quick that an app could come before that.
+	if c.version, err = manager.Version(); err != nil {
+		return errors.Join(err, manager.Close())
 	}
 	c.to = manager
 	close(c.connected)

@@ -93,19 +93,14 @@ func (s *session) Hello(_ context.Context, req *guestproto.HelloRequest) (*guest
 
 // Describe tells the versions of what the machine is made of.
 func (s *session) Describe(ctx context.Context, _ *guestproto.DescribeRequest) (*guestproto.DescribeResponse, error) {
-	manager, err := s.agent.systemd.manager(ctx)
-	if err != nil {
-		return nil, err
-	}
-	version, err := manager.Version()
-	if err != nil {
+	if _, err := s.agent.systemd.manager(ctx); err != nil {
 		return nil, err
 	}
 	var kernel unix.Utsname
 	if err := unix.Uname(&kernel); err != nil {
 		return nil, fmt.Errorf("uname: %w", err)
 	}
-	return &guestproto.DescribeResponse{Kernel: unix.ByteSliceToString(kernel.Release[:]), Systemd: version}, nil
+	return &guestproto.DescribeResponse{Kernel: unix.ByteSliceToString(kernel.Release[:]), Systemd: s.agent.systemd.version}, nil
 }
 
 // eventsWait is how long NextEvents waits for one.
