@@ -159,7 +159,7 @@ func structures(t testing.TB) []Vector {
 	unknown := patched(t, "unknown-type", imagetest.File("rootfs/f", ""), func(h []byte) { h[156] = 'V' })
 	return []Vector{
 		{Name: "empty", Refused: "it is empty"},
-		{Name: "html", Data: []byte("<!DOCTYPE html><html><body>404</body></html>"), Refused: "neither a tar archive nor"},
+		{Name: "html", Data: []byte("<!DOCTYPE html><html><body>404</body></html>"), Refused: "neither a tar archive nor", RefusedOnline: "the server has sent a web page"},
 		{Name: "no-manifest", Data: imagetest.Tar(t, imagetest.Dir("rootfs")), Refused: "it has no manifest"},
 		{Name: "no-rootfs", Data: imagetest.Tar(t, imagetest.File("manifest", manifest("no-rootfs"))), Refused: "it has no rootfs"},
 		{Name: "manifest-link", Data: imagetest.Tar(t, imagetest.Symlink("manifest", "/etc/passwd"), imagetest.Dir("rootfs")), Refused: "the manifest is not a regular file"},

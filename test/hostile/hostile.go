@@ -20,6 +20,9 @@ type Vector struct {
 	Data []byte
 	// Refused is part of the error, empty if the image is accepted.
 	Refused string
+	// RefusedOnline is part of the error when it comes from a server, empty if
+	// that is the same.
+	RefusedOnline string
 	// Files are what an accepted image must unpack to. Of further names of a
 	// file only Link is looked at.
 	Files map[string]File

@@ -3,6 +3,7 @@ package stories_test
 import (
 	"bytes"
 	"os"
+	"os/signal"
 	"strings"
 	"syscall"
 	"testing"
@@ -28,7 +29,12 @@ func interrupted(t *testing.T, p programs) {
 	if err := linux.LockExclusive(lock); err != nil {
 		t.Fatal(err)
 	}
-	for _, signal := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
+	// Rkt respects that nohup(1) ignores a signal for it; a program started by one
+	// that catches the signal doesn't inherit that.
+	hangUps := make(chan os.Signal, 1)
+	signal.Notify(hangUps, syscall.SIGHUP)
+	defer signal.Stop(hangUps)
+	for _, sent := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM, syscall.SIGHUP} {
 		var stderr bytes.Buffer
 		cmd := at.command(t, "run", p.images+"/app.aci")
 		cmd.Stderr = &stderr
@@ -42,15 +48,15 @@ func interrupted(t *testing.T, p programs) {
 		if list := at.must(t, "list"); !strings.Contains(list, "preparing") {
 			t.Errorf("list says\n%s", list)
 		}
-		if err := cmd.Process.Signal(signal); err != nil {
+		if err := cmd.Process.Signal(sent); err != nil {
 			t.Fatal(err)
 		}
 		_ = cmd.Wait()
 		if cmd.ProcessState.ExitCode() != 254 || !strings.HasSuffix(stderr.String(), ": interrupted\n") {
-			t.Errorf("%v: status %d, %s", signal, cmd.ProcessState.ExitCode(), &stderr)
+			t.Errorf("%v: status %d, %s", sent, cmd.ProcessState.ExitCode(), &stderr)
 		}
 		if err := leftovers(at.dir + "/data"); err != nil {
-			t.Errorf("%v: %v", signal, err)
+			t.Errorf("%v: %v", sent, err)
 		}
 	}
 }

@@ -170,6 +170,7 @@ func TestExecStdio(t *testing.T) {
 		t.Errorf("with stdin closed: %q, %v", out, err)
 	}
 	h.must("stop", p.uuid())
+	p.wait()
 }
 
 // TestExecMuch shows that much data goes both ways unharmed.
@@ -204,6 +205,7 @@ func TestExecMuch(t *testing.T) {
 		t.Error("what came back is something else")
 	}
 	h.must("stop", p.uuid())
+	p.wait()
 }
 
 // TestExecNobodyReads shows that a client that never reads delays neither
@@ -273,6 +275,7 @@ func TestExecSignals(t *testing.T) {
 		t.Errorf("the pod is %q", state)
 	}
 	h.must("stop", p.uuid())
+	p.wait()
 }
 
 // TestExecTerminal shows a terminal: its size, resizing, keys, and that it is
@@ -304,6 +307,7 @@ func TestExecTerminal(t *testing.T) {
 			}
 			tt.expectAsBefore()
 			h.must("stop", p.uuid())
+			p.wait()
 		})
 	}
 }
@@ -331,4 +335,5 @@ func TestEnterSeveralApps(t *testing.T) {
 		}
 	}
 	h.must("stop", p.uuid())
+	p.wait()
 }

@@ -19,10 +19,14 @@ func processesIn(dir string) []int {
 	if err != nil {
 		return nil
 	}
+	self, _ := os.Readlink("/proc/self/exe")
 	var pids []int
 	for _, e := range entries {
 		pid, err := strconv.Atoi(e.Name())
-		if err == nil && pid != os.Getpid() && alive(pid) && uses(pid, dir) {
+		// A test that goes on beside this one may be starting a program, which
+		// looks like the test until it is executed.
+		exe, _ := os.Readlink("/proc/" + e.Name() + "/exe")
+		if err == nil && exe != self && alive(pid) && uses(pid, dir) {
 			pids = append(pids, pid)
 		}
 	}
