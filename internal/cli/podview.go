@@ -18,6 +18,7 @@ type podView struct {
 	CreatedAt       *int64            `json:"created_at,omitempty"`
 	StartedAt       *int64            `json:"started_at,omitempty"`
 	Pid             int               `json:"pid,omitempty"`
+	DiskCheck       string            `json:"disk_check,omitempty"`
 	Isolation       string            `json:"isolation,omitempty"`
 	UserAnnotations map[string]string `json:"user_annotations,omitempty"`
 	UserLabels      map[string]string `json:"user_labels,omitempty"`
@@ -45,6 +46,7 @@ func viewPod(info *pod.Info) podView {
 		CreatedAt:       stamp(info.Created, time.Time.Unix),
 		StartedAt:       stamp(info.Started, time.Time.Unix),
 		Pid:             info.Pid,
+		DiskCheck:       info.DiskCheck,
 		Isolation:       info.Isolation,
 		UserAnnotations: info.UserAnnotations,
 		UserLabels:      info.UserLabels,

@@ -80,5 +80,8 @@ func (prep *preparation) addApp(ctx context.Context, made *pod.Pod, name string,
 
 // appDisk is what a stage1 is told of a disk.
 func appDisk(d store.Disk) stage1.AppDisk {
-	return stage1.AppDisk{Path: d.Path, Filesystem: d.Filesystem, Size: d.Size, SHA256: d.SHA256, Checked: d.Checked}
+	return stage1.AppDisk{
+		Path: d.Path, Filesystem: d.Filesystem, Size: d.Size, SHA256: d.SHA256, Checked: d.Checked,
+		Verity: &stage1.Verity{RootHash: d.Seal.RootHash, Salt: d.Seal.Salt, DataSize: d.Seal.DataSize},
+	}
 }

@@ -89,6 +89,9 @@ func statusOfStarted(info *pod.Info) (lines string) {
 			lines += fmt.Sprintf("app-%s=%d\n", app.Name, *app.ExitCode)
 		}
 	}
+	if info.DiskCheck != "" {
+		lines += "disk-check=" + info.DiskCheck + "\n"
+	}
 	if info.Isolation != "" {
 		lines += "isolation=" + info.Isolation + "\n"
 	}

@@ -46,6 +46,9 @@ type Info struct {
 	Isolation string
 	// Networks are what the pod is or was on.
 	Networks []stage1.NetInfo
+	// DiskCheck names what makes sure that the apps' disks are what was rendered,
+	// empty if the stage1 has not said.
+	DiskCheck string
 	// Apps is empty as long as the pod's manifest is not written.
 	Apps                        []App
 	UserAnnotations, UserLabels map[string]string
@@ -79,6 +82,9 @@ func (p *Pod) readInfo(info *Info) (err error) {
 		return err
 	}
 	if info.Networks, err = p.readNetworks(); err != nil {
+		return err
+	}
+	if info.DiskCheck, err = p.readWord(stage1.DiskCheckFile); err != nil {
 		return err
 	}
 	return p.readApps(info)

@@ -62,6 +62,10 @@ const (
 	// IsolationFile holds one word, what the pod really has around it:
 	// "kvm", "emulated", "container" or "none".
 	IsolationFile = "stage1/rootfs/rkt/isolation"
+	// DiskCheckFile holds one word, what makes sure that the apps' disks are what
+	// was rendered: "verity" if the machine's kernel checks each block as it is
+	// read, else the weakest AppDisk.Checked.
+	DiskCheckFile = "stage1/rootfs/rkt/disk-check"
 )
 
 // LockFDEnv names the environment variable that holds the number of the
@@ -94,4 +98,15 @@ type AppDisk struct {
 	// (read and compared) or "record" (inode, size and change time equal those
 	// noted after the last comparison).
 	Checked string `json:"checked"`
+	// Verity lets a machine's kernel check each block when it is read, nil if
+	// the image has no hash tree.
+	Verity *Verity `json:"verity,omitempty"`
+}
+
+// Verity describes the dm-verity hash tree (version 1, SHA-256, blocks of 4096
+// bytes, no superblock) that follows a disk image's data.
+type Verity struct {
+	RootHash string `json:"rootHash"` // lower-case hex
+	Salt     string `json:"salt"`     // lower-case hex
+	DataSize int64  `json:"dataSize"` // in bytes; the tree begins there
 }

@@ -1,8 +1,11 @@
 package vm
 
 import (
+	"bytes"
+	"encoding/json"
 	"fmt"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -94,5 +97,67 @@ func TestWritesArePrivate(t *testing.T) {
 				t.Errorf("app %s found %q", app, got)
 			}
 		}
+	}
+}
+
+// TestDamagedBlock shows that a block which went bad where rkt does not look
+// again, as on failing hardware, is an error to who reads it: the machine's
+// kernel checks each block.
+func TestDamagedBlock(t *testing.T) {
+	t.Parallel()
+	if !hardwareVirtualization(t) {
+		t.Skip("needs KVM: make test-kvm")
+	}
+	h := newHost(t)
+	before := h.files()
+	const text = "what an app relies on"
+	image := probeImage(t, "example.com/precious", nil, imagetest.File("rootfs/precious", text))
+	p := h.start("--insecure-options=image", h.write("precious.aci", image), "--cpu=1", "--", "files", "/precious")
+	p.expect(0)
+	if got := h.status(p.uuid())["disk-check"]; got != "verity" {
+		t.Errorf("disk-check=%s", got)
+	}
+	disk := newDisk(t, before, h.files())
+	spoil(t, disk, text)
+	p = h.start(imageID(image), "--cpu=1", "--", "files", "/precious")
+	if r := p.wait(); r.Status == 0 || !strings.Contains(r.Stderr, "input/output error") {
+		t.Errorf("status %d:\n%s%s", r.Status, r.Stdout, r.Stderr)
+	}
+}
+
+// spoil changes a byte of the text in a disk, and the record of the disk so
+// that it looks untouched.
+func spoil(t *testing.T, disk, text string) {
+	t.Helper()
+	b, err := os.ReadFile(disk)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := bytes.Index(b, []byte(text))
+	if at < 0 {
+		t.Fatalf("%s does not hold the text", disk)
+	}
+	b[at] ^= 1
+	if err := os.WriteFile(disk, b, 0); err != nil {
+		t.Fatal(err)
+	}
+	var st unix.Stat_t
+	if err := unix.Stat(disk, &st); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(filepath.Dir(disk), "record.json")
+	var record map[string]any
+	if b, err = os.ReadFile(file); err == nil {
+		err = json.Unmarshal(b, &record)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	record["inode"], record["mtimeNanoseconds"], record["ctimeNanoseconds"] = st.Ino, st.Mtim.Nano(), st.Ctim.Nano()
+	if b, err = json.Marshal(record); err == nil {
+		err = os.WriteFile(file, b, 0o600)
+	}
+	if err != nil {
+		t.Fatal(err)
 	}
 }

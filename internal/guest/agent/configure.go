@@ -186,6 +186,11 @@ func filesystem(ctx context.Context, d *guestproto.Disk) (linux.Filesystem, erro
 	if err != nil {
 		return fs, fmt.Errorf("wait for %s: %w", describeDisk(d), err)
 	}
+	if d.Verity != nil {
+		if device, err = openVerity(ctx, device, d.Verity); err != nil {
+			return fs, fmt.Errorf("check %s: %w", describeDisk(d), err)
+		}
+	}
 	fs.Source = device
 	return fs, nil
 }

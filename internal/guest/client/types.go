@@ -87,6 +87,14 @@ type Disk struct {
 	Device     string // path of the device inside the machine
 	Filesystem string
 	ReadOnly   bool
+	Verity     *Verity // checks what is read; nil if nothing does
+}
+
+// Verity describes the dm-verity hash tree that follows a disk's data: version
+// 1, SHA-256, blocks of 4096 bytes, no superblock.
+type Verity struct {
+	RootHash, Salt []byte
+	DataBlocks     uint64
 }
 
 // App is everything the agent needs to know to start an app.

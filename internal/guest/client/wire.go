@@ -44,7 +44,11 @@ func wireDisk(d *Disk) *guestproto.Disk {
 	if d == nil {
 		return nil
 	}
-	return &guestproto.Disk{Lun: d.LUN, Device: d.Device, Filesystem: d.Filesystem, ReadOnly: d.ReadOnly}
+	wire := &guestproto.Disk{Lun: d.LUN, Device: d.Device, Filesystem: d.Filesystem, ReadOnly: d.ReadOnly}
+	if v := d.Verity; v != nil {
+		wire.Verity = &guestproto.Verity{RootHash: v.RootHash, Salt: v.Salt, DataBlocks: v.DataBlocks}
+	}
+	return wire
 }
 
 func wireSize(s *Size) *guestproto.Terminal {

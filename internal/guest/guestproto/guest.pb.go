@@ -87,7 +87,7 @@ func (x StartFailure_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use StartFailure_Kind.Descriptor instead.
 func (StartFailure_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{19, 0}
+	return file_guest_proto_rawDescGZIP(), []int{20, 0}
 }
 
 type HelloRequest struct {
@@ -791,10 +791,12 @@ type Disk struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// Exactly one of the two addresses is used: a LUN of the machine's SCSI
 	// controller, or the device's path if that isn't empty.
-	Lun           uint32 `protobuf:"varint,1,opt,name=lun,proto3" json:"lun,omitempty"`
-	Device        string `protobuf:"bytes,2,opt,name=device,proto3" json:"device,omitempty"`
-	Filesystem    string `protobuf:"bytes,3,opt,name=filesystem,proto3" json:"filesystem,omitempty"`
-	ReadOnly      bool   `protobuf:"varint,4,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`
+	Lun        uint32 `protobuf:"varint,1,opt,name=lun,proto3" json:"lun,omitempty"`
+	Device     string `protobuf:"bytes,2,opt,name=device,proto3" json:"device,omitempty"`
+	Filesystem string `protobuf:"bytes,3,opt,name=filesystem,proto3" json:"filesystem,omitempty"`
+	ReadOnly   bool   `protobuf:"varint,4,opt,name=read_only,json=readOnly,proto3" json:"read_only,omitempty"`
+	// If set, only blocks that fit the hash tree are ever read.
+	Verity        *Verity `protobuf:"bytes,5,opt,name=verity,proto3" json:"verity,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -857,6 +859,75 @@ func (x *Disk) GetReadOnly() bool {
 	return false
 }
 
+func (x *Disk) GetVerity() *Verity {
+	if x != nil {
+		return x.Verity
+	}
+	return nil
+}
+
+// Verity describes the dm-verity hash tree that follows a disk's data: version
+// 1, SHA-256, blocks of 4096 bytes, no superblock.
+type Verity struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	RootHash      []byte                 `protobuf:"bytes,1,opt,name=root_hash,json=rootHash,proto3" json:"root_hash,omitempty"`
+	Salt          []byte                 `protobuf:"bytes,2,opt,name=salt,proto3" json:"salt,omitempty"`
+	DataBlocks    uint64                 `protobuf:"varint,3,opt,name=data_blocks,json=dataBlocks,proto3" json:"data_blocks,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Verity) Reset() {
+	*x = Verity{}
+	mi := &file_guest_proto_msgTypes[12]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Verity) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Verity) ProtoMessage() {}
+
+func (x *Verity) ProtoReflect() protoreflect.Message {
+	mi := &file_guest_proto_msgTypes[12]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Verity.ProtoReflect.Descriptor instead.
+func (*Verity) Descriptor() ([]byte, []int) {
+	return file_guest_proto_rawDescGZIP(), []int{12}
+}
+
+func (x *Verity) GetRootHash() []byte {
+	if x != nil {
+		return x.RootHash
+	}
+	return nil
+}
+
+func (x *Verity) GetSalt() []byte {
+	if x != nil {
+		return x.Salt
+	}
+	return nil
+}
+
+func (x *Verity) GetDataBlocks() uint64 {
+	if x != nil {
+		return x.DataBlocks
+	}
+	return 0
+}
+
 type Variable struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Name          string                 `protobuf:"bytes,1,opt,name=name,proto3" json:"name,omitempty"`
@@ -867,7 +938,7 @@ type Variable struct {
 
 func (x *Variable) Reset() {
 	*x = Variable{}
-	mi := &file_guest_proto_msgTypes[12]
+	mi := &file_guest_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -879,7 +950,7 @@ func (x *Variable) String() string {
 func (*Variable) ProtoMessage() {}
 
 func (x *Variable) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[12]
+	mi := &file_guest_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -892,7 +963,7 @@ func (x *Variable) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Variable.ProtoReflect.Descriptor instead.
 func (*Variable) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{12}
+	return file_guest_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *Variable) GetName() string {
@@ -919,7 +990,7 @@ type Terminal struct {
 
 func (x *Terminal) Reset() {
 	*x = Terminal{}
-	mi := &file_guest_proto_msgTypes[13]
+	mi := &file_guest_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -931,7 +1002,7 @@ func (x *Terminal) String() string {
 func (*Terminal) ProtoMessage() {}
 
 func (x *Terminal) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[13]
+	mi := &file_guest_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -944,7 +1015,7 @@ func (x *Terminal) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Terminal.ProtoReflect.Descriptor instead.
 func (*Terminal) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{13}
+	return file_guest_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *Terminal) GetRows() uint32 {
@@ -976,7 +1047,7 @@ type Channels struct {
 
 func (x *Channels) Reset() {
 	*x = Channels{}
-	mi := &file_guest_proto_msgTypes[14]
+	mi := &file_guest_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -988,7 +1059,7 @@ func (x *Channels) String() string {
 func (*Channels) ProtoMessage() {}
 
 func (x *Channels) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[14]
+	mi := &file_guest_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1001,7 +1072,7 @@ func (x *Channels) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Channels.ProtoReflect.Descriptor instead.
 func (*Channels) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{14}
+	return file_guest_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *Channels) GetStdin() uint32 {
@@ -1047,7 +1118,7 @@ type Limits struct {
 
 func (x *Limits) Reset() {
 	*x = Limits{}
-	mi := &file_guest_proto_msgTypes[15]
+	mi := &file_guest_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1059,7 +1130,7 @@ func (x *Limits) String() string {
 func (*Limits) ProtoMessage() {}
 
 func (x *Limits) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[15]
+	mi := &file_guest_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1072,7 +1143,7 @@ func (x *Limits) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Limits.ProtoReflect.Descriptor instead.
 func (*Limits) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{15}
+	return file_guest_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *Limits) GetMemoryMax() int64 {
@@ -1119,7 +1190,7 @@ type Confinement struct {
 
 func (x *Confinement) Reset() {
 	*x = Confinement{}
-	mi := &file_guest_proto_msgTypes[16]
+	mi := &file_guest_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1131,7 +1202,7 @@ func (x *Confinement) String() string {
 func (*Confinement) ProtoMessage() {}
 
 func (x *Confinement) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[16]
+	mi := &file_guest_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1144,7 +1215,7 @@ func (x *Confinement) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Confinement.ProtoReflect.Descriptor instead.
 func (*Confinement) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{16}
+	return file_guest_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *Confinement) GetCapabilities() []string {
@@ -1206,7 +1277,7 @@ type StartAppRequest struct {
 
 func (x *StartAppRequest) Reset() {
 	*x = StartAppRequest{}
-	mi := &file_guest_proto_msgTypes[17]
+	mi := &file_guest_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1218,7 +1289,7 @@ func (x *StartAppRequest) String() string {
 func (*StartAppRequest) ProtoMessage() {}
 
 func (x *StartAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[17]
+	mi := &file_guest_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1231,7 +1302,7 @@ func (x *StartAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartAppRequest.ProtoReflect.Descriptor instead.
 func (*StartAppRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{17}
+	return file_guest_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *StartAppRequest) GetName() string {
@@ -1343,7 +1414,7 @@ type StartAppResponse struct {
 
 func (x *StartAppResponse) Reset() {
 	*x = StartAppResponse{}
-	mi := &file_guest_proto_msgTypes[18]
+	mi := &file_guest_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1355,7 +1426,7 @@ func (x *StartAppResponse) String() string {
 func (*StartAppResponse) ProtoMessage() {}
 
 func (x *StartAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[18]
+	mi := &file_guest_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1368,7 +1439,7 @@ func (x *StartAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartAppResponse.ProtoReflect.Descriptor instead.
 func (*StartAppResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{18}
+	return file_guest_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *StartAppResponse) GetPid() int32 {
@@ -1395,7 +1466,7 @@ type StartFailure struct {
 
 func (x *StartFailure) Reset() {
 	*x = StartFailure{}
-	mi := &file_guest_proto_msgTypes[19]
+	mi := &file_guest_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1407,7 +1478,7 @@ func (x *StartFailure) String() string {
 func (*StartFailure) ProtoMessage() {}
 
 func (x *StartFailure) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[19]
+	mi := &file_guest_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1420,7 +1491,7 @@ func (x *StartFailure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartFailure.ProtoReflect.Descriptor instead.
 func (*StartFailure) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{19}
+	return file_guest_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *StartFailure) GetKind() StartFailure_Kind {
@@ -1451,7 +1522,7 @@ type Exit struct {
 
 func (x *Exit) Reset() {
 	*x = Exit{}
-	mi := &file_guest_proto_msgTypes[20]
+	mi := &file_guest_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1463,7 +1534,7 @@ func (x *Exit) String() string {
 func (*Exit) ProtoMessage() {}
 
 func (x *Exit) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[20]
+	mi := &file_guest_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1476,7 +1547,7 @@ func (x *Exit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Exit.ProtoReflect.Descriptor instead.
 func (*Exit) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{20}
+	return file_guest_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Exit) GetApp() string {
@@ -1523,7 +1594,7 @@ type NextEventsRequest struct {
 
 func (x *NextEventsRequest) Reset() {
 	*x = NextEventsRequest{}
-	mi := &file_guest_proto_msgTypes[21]
+	mi := &file_guest_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1535,7 +1606,7 @@ func (x *NextEventsRequest) String() string {
 func (*NextEventsRequest) ProtoMessage() {}
 
 func (x *NextEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[21]
+	mi := &file_guest_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1548,7 +1619,7 @@ func (x *NextEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NextEventsRequest.ProtoReflect.Descriptor instead.
 func (*NextEventsRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{21}
+	return file_guest_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *NextEventsRequest) GetAfter() uint64 {
@@ -1569,7 +1640,7 @@ type NextEventsResponse struct {
 
 func (x *NextEventsResponse) Reset() {
 	*x = NextEventsResponse{}
-	mi := &file_guest_proto_msgTypes[22]
+	mi := &file_guest_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1581,7 +1652,7 @@ func (x *NextEventsResponse) String() string {
 func (*NextEventsResponse) ProtoMessage() {}
 
 func (x *NextEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[22]
+	mi := &file_guest_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1594,7 +1665,7 @@ func (x *NextEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NextEventsResponse.ProtoReflect.Descriptor instead.
 func (*NextEventsResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{22}
+	return file_guest_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *NextEventsResponse) GetLast() uint64 {
@@ -1634,7 +1705,7 @@ type ExecRequest struct {
 
 func (x *ExecRequest) Reset() {
 	*x = ExecRequest{}
-	mi := &file_guest_proto_msgTypes[23]
+	mi := &file_guest_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1646,7 +1717,7 @@ func (x *ExecRequest) String() string {
 func (*ExecRequest) ProtoMessage() {}
 
 func (x *ExecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[23]
+	mi := &file_guest_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1659,7 +1730,7 @@ func (x *ExecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecRequest.ProtoReflect.Descriptor instead.
 func (*ExecRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{23}
+	return file_guest_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ExecRequest) GetApp() string {
@@ -1744,7 +1815,7 @@ type ExecResponse struct {
 
 func (x *ExecResponse) Reset() {
 	*x = ExecResponse{}
-	mi := &file_guest_proto_msgTypes[24]
+	mi := &file_guest_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1756,7 +1827,7 @@ func (x *ExecResponse) String() string {
 func (*ExecResponse) ProtoMessage() {}
 
 func (x *ExecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[24]
+	mi := &file_guest_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1769,7 +1840,7 @@ func (x *ExecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecResponse.ProtoReflect.Descriptor instead.
 func (*ExecResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{24}
+	return file_guest_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *ExecResponse) GetId() uint64 {
@@ -1802,7 +1873,7 @@ type WaitExecRequest struct {
 
 func (x *WaitExecRequest) Reset() {
 	*x = WaitExecRequest{}
-	mi := &file_guest_proto_msgTypes[25]
+	mi := &file_guest_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1814,7 +1885,7 @@ func (x *WaitExecRequest) String() string {
 func (*WaitExecRequest) ProtoMessage() {}
 
 func (x *WaitExecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[25]
+	mi := &file_guest_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1827,7 +1898,7 @@ func (x *WaitExecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitExecRequest.ProtoReflect.Descriptor instead.
 func (*WaitExecRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{25}
+	return file_guest_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *WaitExecRequest) GetId() uint64 {
@@ -1850,7 +1921,7 @@ type WaitExecResponse struct {
 
 func (x *WaitExecResponse) Reset() {
 	*x = WaitExecResponse{}
-	mi := &file_guest_proto_msgTypes[26]
+	mi := &file_guest_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1862,7 +1933,7 @@ func (x *WaitExecResponse) String() string {
 func (*WaitExecResponse) ProtoMessage() {}
 
 func (x *WaitExecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[26]
+	mi := &file_guest_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1875,7 +1946,7 @@ func (x *WaitExecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitExecResponse.ProtoReflect.Descriptor instead.
 func (*WaitExecResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{26}
+	return file_guest_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *WaitExecResponse) GetEnded() bool {
@@ -1918,7 +1989,7 @@ type ResizeRequest struct {
 
 func (x *ResizeRequest) Reset() {
 	*x = ResizeRequest{}
-	mi := &file_guest_proto_msgTypes[27]
+	mi := &file_guest_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1930,7 +2001,7 @@ func (x *ResizeRequest) String() string {
 func (*ResizeRequest) ProtoMessage() {}
 
 func (x *ResizeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[27]
+	mi := &file_guest_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1943,7 +2014,7 @@ func (x *ResizeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResizeRequest.ProtoReflect.Descriptor instead.
 func (*ResizeRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{27}
+	return file_guest_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ResizeRequest) GetApp() string {
@@ -1975,7 +2046,7 @@ type ResizeResponse struct {
 
 func (x *ResizeResponse) Reset() {
 	*x = ResizeResponse{}
-	mi := &file_guest_proto_msgTypes[28]
+	mi := &file_guest_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1987,7 +2058,7 @@ func (x *ResizeResponse) String() string {
 func (*ResizeResponse) ProtoMessage() {}
 
 func (x *ResizeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[28]
+	mi := &file_guest_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2000,7 +2071,7 @@ func (x *ResizeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResizeResponse.ProtoReflect.Descriptor instead.
 func (*ResizeResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{28}
+	return file_guest_proto_rawDescGZIP(), []int{29}
 }
 
 type SignalRequest struct {
@@ -2015,7 +2086,7 @@ type SignalRequest struct {
 
 func (x *SignalRequest) Reset() {
 	*x = SignalRequest{}
-	mi := &file_guest_proto_msgTypes[29]
+	mi := &file_guest_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2027,7 +2098,7 @@ func (x *SignalRequest) String() string {
 func (*SignalRequest) ProtoMessage() {}
 
 func (x *SignalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[29]
+	mi := &file_guest_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2040,7 +2111,7 @@ func (x *SignalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalRequest.ProtoReflect.Descriptor instead.
 func (*SignalRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{29}
+	return file_guest_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *SignalRequest) GetApp() string {
@@ -2072,7 +2143,7 @@ type SignalResponse struct {
 
 func (x *SignalResponse) Reset() {
 	*x = SignalResponse{}
-	mi := &file_guest_proto_msgTypes[30]
+	mi := &file_guest_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2084,7 +2155,7 @@ func (x *SignalResponse) String() string {
 func (*SignalResponse) ProtoMessage() {}
 
 func (x *SignalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[30]
+	mi := &file_guest_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2097,7 +2168,7 @@ func (x *SignalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalResponse.ProtoReflect.Descriptor instead.
 func (*SignalResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{30}
+	return file_guest_proto_rawDescGZIP(), []int{31}
 }
 
 type StopAppRequest struct {
@@ -2110,7 +2181,7 @@ type StopAppRequest struct {
 
 func (x *StopAppRequest) Reset() {
 	*x = StopAppRequest{}
-	mi := &file_guest_proto_msgTypes[31]
+	mi := &file_guest_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2122,7 +2193,7 @@ func (x *StopAppRequest) String() string {
 func (*StopAppRequest) ProtoMessage() {}
 
 func (x *StopAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[31]
+	mi := &file_guest_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2135,7 +2206,7 @@ func (x *StopAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopAppRequest.ProtoReflect.Descriptor instead.
 func (*StopAppRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{31}
+	return file_guest_proto_rawDescGZIP(), []int{32}
 }
 
 func (x *StopAppRequest) GetApp() string {
@@ -2160,7 +2231,7 @@ type StopAppResponse struct {
 
 func (x *StopAppResponse) Reset() {
 	*x = StopAppResponse{}
-	mi := &file_guest_proto_msgTypes[32]
+	mi := &file_guest_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2172,7 +2243,7 @@ func (x *StopAppResponse) String() string {
 func (*StopAppResponse) ProtoMessage() {}
 
 func (x *StopAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[32]
+	mi := &file_guest_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2185,7 +2256,7 @@ func (x *StopAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopAppResponse.ProtoReflect.Descriptor instead.
 func (*StopAppResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{32}
+	return file_guest_proto_rawDescGZIP(), []int{33}
 }
 
 type ShutdownRequest struct {
@@ -2198,7 +2269,7 @@ type ShutdownRequest struct {
 
 func (x *ShutdownRequest) Reset() {
 	*x = ShutdownRequest{}
-	mi := &file_guest_proto_msgTypes[33]
+	mi := &file_guest_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2210,7 +2281,7 @@ func (x *ShutdownRequest) String() string {
 func (*ShutdownRequest) ProtoMessage() {}
 
 func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[33]
+	mi := &file_guest_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2223,7 +2294,7 @@ func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownRequest.ProtoReflect.Descriptor instead.
 func (*ShutdownRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{33}
+	return file_guest_proto_rawDescGZIP(), []int{34}
 }
 
 func (x *ShutdownRequest) GetTimeoutNano() int64 {
@@ -2242,7 +2313,7 @@ type ShutdownResponse struct {
 
 func (x *ShutdownResponse) Reset() {
 	*x = ShutdownResponse{}
-	mi := &file_guest_proto_msgTypes[34]
+	mi := &file_guest_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2254,7 +2325,7 @@ func (x *ShutdownResponse) String() string {
 func (*ShutdownResponse) ProtoMessage() {}
 
 func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[34]
+	mi := &file_guest_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2267,7 +2338,7 @@ func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownResponse.ProtoReflect.Descriptor instead.
 func (*ShutdownResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{34}
+	return file_guest_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *ShutdownResponse) GetExits() []*Exit {
@@ -2285,7 +2356,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_guest_proto_msgTypes[35]
+	mi := &file_guest_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2297,7 +2368,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[35]
+	mi := &file_guest_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2310,7 +2381,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{35}
+	return file_guest_proto_rawDescGZIP(), []int{36}
 }
 
 type ReleaseResponse struct {
@@ -2321,7 +2392,7 @@ type ReleaseResponse struct {
 
 func (x *ReleaseResponse) Reset() {
 	*x = ReleaseResponse{}
-	mi := &file_guest_proto_msgTypes[36]
+	mi := &file_guest_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2333,7 +2404,7 @@ func (x *ReleaseResponse) String() string {
 func (*ReleaseResponse) ProtoMessage() {}
 
 func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[36]
+	mi := &file_guest_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2346,7 +2417,7 @@ func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{36}
+	return file_guest_proto_rawDescGZIP(), []int{37}
 }
 
 var File_guest_proto protoreflect.FileDescriptor
@@ -2404,14 +2475,20 @@ const file_guest_proto_rawDesc = "" +
 	"\rreplace_hosts\x18\x02 \x01(\bR\freplaceHosts\x12\x1f\n" +
 	"\vresolv_conf\x18\x03 \x01(\tR\n" +
 	"resolvConf\"\x13\n" +
-	"\x11ConfigureResponse\"m\n" +
+	"\x11ConfigureResponse\"\x9b\x01\n" +
 	"\x04Disk\x12\x10\n" +
 	"\x03lun\x18\x01 \x01(\rR\x03lun\x12\x16\n" +
 	"\x06device\x18\x02 \x01(\tR\x06device\x12\x1e\n" +
 	"\n" +
 	"filesystem\x18\x03 \x01(\tR\n" +
 	"filesystem\x12\x1b\n" +
-	"\tread_only\x18\x04 \x01(\bR\breadOnly\"4\n" +
+	"\tread_only\x18\x04 \x01(\bR\breadOnly\x12,\n" +
+	"\x06verity\x18\x05 \x01(\v2\x14.rkt.guest.v1.VerityR\x06verity\"Z\n" +
+	"\x06Verity\x12\x1b\n" +
+	"\troot_hash\x18\x01 \x01(\fR\brootHash\x12\x12\n" +
+	"\x04salt\x18\x02 \x01(\fR\x04salt\x12\x1f\n" +
+	"\vdata_blocks\x18\x03 \x01(\x04R\n" +
+	"dataBlocks\"4\n" +
 	"\bVariable\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x14\n" +
 	"\x05value\x18\x02 \x01(\tR\x05value\"8\n" +
@@ -2555,7 +2632,7 @@ func file_guest_proto_rawDescGZIP() []byte {
 }
 
 var file_guest_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_guest_proto_msgTypes = make([]protoimpl.MessageInfo, 37)
+var file_guest_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
 var file_guest_proto_goTypes = []any{
 	(StartFailure_Kind)(0),     // 0: rkt.guest.v1.StartFailure.Kind
 	(*HelloRequest)(nil),       // 1: rkt.guest.v1.HelloRequest
@@ -2570,31 +2647,32 @@ var file_guest_proto_goTypes = []any{
 	(*Names)(nil),              // 10: rkt.guest.v1.Names
 	(*ConfigureResponse)(nil),  // 11: rkt.guest.v1.ConfigureResponse
 	(*Disk)(nil),               // 12: rkt.guest.v1.Disk
-	(*Variable)(nil),           // 13: rkt.guest.v1.Variable
-	(*Terminal)(nil),           // 14: rkt.guest.v1.Terminal
-	(*Channels)(nil),           // 15: rkt.guest.v1.Channels
-	(*Limits)(nil),             // 16: rkt.guest.v1.Limits
-	(*Confinement)(nil),        // 17: rkt.guest.v1.Confinement
-	(*StartAppRequest)(nil),    // 18: rkt.guest.v1.StartAppRequest
-	(*StartAppResponse)(nil),   // 19: rkt.guest.v1.StartAppResponse
-	(*StartFailure)(nil),       // 20: rkt.guest.v1.StartFailure
-	(*Exit)(nil),               // 21: rkt.guest.v1.Exit
-	(*NextEventsRequest)(nil),  // 22: rkt.guest.v1.NextEventsRequest
-	(*NextEventsResponse)(nil), // 23: rkt.guest.v1.NextEventsResponse
-	(*ExecRequest)(nil),        // 24: rkt.guest.v1.ExecRequest
-	(*ExecResponse)(nil),       // 25: rkt.guest.v1.ExecResponse
-	(*WaitExecRequest)(nil),    // 26: rkt.guest.v1.WaitExecRequest
-	(*WaitExecResponse)(nil),   // 27: rkt.guest.v1.WaitExecResponse
-	(*ResizeRequest)(nil),      // 28: rkt.guest.v1.ResizeRequest
-	(*ResizeResponse)(nil),     // 29: rkt.guest.v1.ResizeResponse
-	(*SignalRequest)(nil),      // 30: rkt.guest.v1.SignalRequest
-	(*SignalResponse)(nil),     // 31: rkt.guest.v1.SignalResponse
-	(*StopAppRequest)(nil),     // 32: rkt.guest.v1.StopAppRequest
-	(*StopAppResponse)(nil),    // 33: rkt.guest.v1.StopAppResponse
-	(*ShutdownRequest)(nil),    // 34: rkt.guest.v1.ShutdownRequest
-	(*ShutdownResponse)(nil),   // 35: rkt.guest.v1.ShutdownResponse
-	(*ReleaseRequest)(nil),     // 36: rkt.guest.v1.ReleaseRequest
-	(*ReleaseResponse)(nil),    // 37: rkt.guest.v1.ReleaseResponse
+	(*Verity)(nil),             // 13: rkt.guest.v1.Verity
+	(*Variable)(nil),           // 14: rkt.guest.v1.Variable
+	(*Terminal)(nil),           // 15: rkt.guest.v1.Terminal
+	(*Channels)(nil),           // 16: rkt.guest.v1.Channels
+	(*Limits)(nil),             // 17: rkt.guest.v1.Limits
+	(*Confinement)(nil),        // 18: rkt.guest.v1.Confinement
+	(*StartAppRequest)(nil),    // 19: rkt.guest.v1.StartAppRequest
+	(*StartAppResponse)(nil),   // 20: rkt.guest.v1.StartAppResponse
+	(*StartFailure)(nil),       // 21: rkt.guest.v1.StartFailure
+	(*Exit)(nil),               // 22: rkt.guest.v1.Exit
+	(*NextEventsRequest)(nil),  // 23: rkt.guest.v1.NextEventsRequest
+	(*NextEventsResponse)(nil), // 24: rkt.guest.v1.NextEventsResponse
+	(*ExecRequest)(nil),        // 25: rkt.guest.v1.ExecRequest
+	(*ExecResponse)(nil),       // 26: rkt.guest.v1.ExecResponse
+	(*WaitExecRequest)(nil),    // 27: rkt.guest.v1.WaitExecRequest
+	(*WaitExecResponse)(nil),   // 28: rkt.guest.v1.WaitExecResponse
+	(*ResizeRequest)(nil),      // 29: rkt.guest.v1.ResizeRequest
+	(*ResizeResponse)(nil),     // 30: rkt.guest.v1.ResizeResponse
+	(*SignalRequest)(nil),      // 31: rkt.guest.v1.SignalRequest
+	(*SignalResponse)(nil),     // 32: rkt.guest.v1.SignalResponse
+	(*StopAppRequest)(nil),     // 33: rkt.guest.v1.StopAppRequest
+	(*StopAppResponse)(nil),    // 34: rkt.guest.v1.StopAppResponse
+	(*ShutdownRequest)(nil),    // 35: rkt.guest.v1.ShutdownRequest
+	(*ShutdownResponse)(nil),   // 36: rkt.guest.v1.ShutdownResponse
+	(*ReleaseRequest)(nil),     // 37: rkt.guest.v1.ReleaseRequest
+	(*ReleaseResponse)(nil),    // 38: rkt.guest.v1.ReleaseResponse
 }
 var file_guest_proto_depIdxs = []int32{
 	12, // 0: rkt.guest.v1.ConfigureRequest.scratch:type_name -> rkt.guest.v1.Disk
@@ -2603,50 +2681,51 @@ var file_guest_proto_depIdxs = []int32{
 	10, // 3: rkt.guest.v1.ConfigureRequest.names:type_name -> rkt.guest.v1.Names
 	7,  // 4: rkt.guest.v1.Link.routes:type_name -> rkt.guest.v1.Route
 	8,  // 5: rkt.guest.v1.Link.neighbours:type_name -> rkt.guest.v1.Neighbour
-	12, // 6: rkt.guest.v1.StartAppRequest.disk:type_name -> rkt.guest.v1.Disk
-	13, // 7: rkt.guest.v1.StartAppRequest.environment:type_name -> rkt.guest.v1.Variable
-	17, // 8: rkt.guest.v1.StartAppRequest.confinement:type_name -> rkt.guest.v1.Confinement
-	16, // 9: rkt.guest.v1.StartAppRequest.limits:type_name -> rkt.guest.v1.Limits
-	14, // 10: rkt.guest.v1.StartAppRequest.terminal:type_name -> rkt.guest.v1.Terminal
-	15, // 11: rkt.guest.v1.StartAppRequest.channels:type_name -> rkt.guest.v1.Channels
-	20, // 12: rkt.guest.v1.StartAppResponse.failure:type_name -> rkt.guest.v1.StartFailure
-	0,  // 13: rkt.guest.v1.StartFailure.kind:type_name -> rkt.guest.v1.StartFailure.Kind
-	21, // 14: rkt.guest.v1.NextEventsResponse.exits:type_name -> rkt.guest.v1.Exit
-	13, // 15: rkt.guest.v1.ExecRequest.environment:type_name -> rkt.guest.v1.Variable
-	14, // 16: rkt.guest.v1.ExecRequest.terminal:type_name -> rkt.guest.v1.Terminal
-	15, // 17: rkt.guest.v1.ExecRequest.channels:type_name -> rkt.guest.v1.Channels
-	20, // 18: rkt.guest.v1.ExecResponse.failure:type_name -> rkt.guest.v1.StartFailure
-	14, // 19: rkt.guest.v1.ResizeRequest.terminal:type_name -> rkt.guest.v1.Terminal
-	21, // 20: rkt.guest.v1.ShutdownResponse.exits:type_name -> rkt.guest.v1.Exit
-	1,  // 21: rkt.guest.v1.Guest.Hello:input_type -> rkt.guest.v1.HelloRequest
-	3,  // 22: rkt.guest.v1.Guest.Describe:input_type -> rkt.guest.v1.DescribeRequest
-	5,  // 23: rkt.guest.v1.Guest.Configure:input_type -> rkt.guest.v1.ConfigureRequest
-	18, // 24: rkt.guest.v1.Guest.StartApp:input_type -> rkt.guest.v1.StartAppRequest
-	22, // 25: rkt.guest.v1.Guest.NextEvents:input_type -> rkt.guest.v1.NextEventsRequest
-	24, // 26: rkt.guest.v1.Guest.Exec:input_type -> rkt.guest.v1.ExecRequest
-	26, // 27: rkt.guest.v1.Guest.WaitExec:input_type -> rkt.guest.v1.WaitExecRequest
-	28, // 28: rkt.guest.v1.Guest.Resize:input_type -> rkt.guest.v1.ResizeRequest
-	30, // 29: rkt.guest.v1.Guest.Signal:input_type -> rkt.guest.v1.SignalRequest
-	32, // 30: rkt.guest.v1.Guest.StopApp:input_type -> rkt.guest.v1.StopAppRequest
-	34, // 31: rkt.guest.v1.Guest.Shutdown:input_type -> rkt.guest.v1.ShutdownRequest
-	36, // 32: rkt.guest.v1.Guest.Release:input_type -> rkt.guest.v1.ReleaseRequest
-	2,  // 33: rkt.guest.v1.Guest.Hello:output_type -> rkt.guest.v1.HelloResponse
-	4,  // 34: rkt.guest.v1.Guest.Describe:output_type -> rkt.guest.v1.DescribeResponse
-	11, // 35: rkt.guest.v1.Guest.Configure:output_type -> rkt.guest.v1.ConfigureResponse
-	19, // 36: rkt.guest.v1.Guest.StartApp:output_type -> rkt.guest.v1.StartAppResponse
-	23, // 37: rkt.guest.v1.Guest.NextEvents:output_type -> rkt.guest.v1.NextEventsResponse
-	25, // 38: rkt.guest.v1.Guest.Exec:output_type -> rkt.guest.v1.ExecResponse
-	27, // 39: rkt.guest.v1.Guest.WaitExec:output_type -> rkt.guest.v1.WaitExecResponse
-	29, // 40: rkt.guest.v1.Guest.Resize:output_type -> rkt.guest.v1.ResizeResponse
-	31, // 41: rkt.guest.v1.Guest.Signal:output_type -> rkt.guest.v1.SignalResponse
-	33, // 42: rkt.guest.v1.Guest.StopApp:output_type -> rkt.guest.v1.StopAppResponse
-	35, // 43: rkt.guest.v1.Guest.Shutdown:output_type -> rkt.guest.v1.ShutdownResponse
-	37, // 44: rkt.guest.v1.Guest.Release:output_type -> rkt.guest.v1.ReleaseResponse
-	33, // [33:45] is the sub-list for method output_type
-	21, // [21:33] is the sub-list for method input_type
-	21, // [21:21] is the sub-list for extension type_name
-	21, // [21:21] is the sub-list for extension extendee
-	0,  // [0:21] is the sub-list for field type_name
+	13, // 6: rkt.guest.v1.Disk.verity:type_name -> rkt.guest.v1.Verity
+	12, // 7: rkt.guest.v1.StartAppRequest.disk:type_name -> rkt.guest.v1.Disk
+	14, // 8: rkt.guest.v1.StartAppRequest.environment:type_name -> rkt.guest.v1.Variable
+	18, // 9: rkt.guest.v1.StartAppRequest.confinement:type_name -> rkt.guest.v1.Confinement
+	17, // 10: rkt.guest.v1.StartAppRequest.limits:type_name -> rkt.guest.v1.Limits
+	15, // 11: rkt.guest.v1.StartAppRequest.terminal:type_name -> rkt.guest.v1.Terminal
+	16, // 12: rkt.guest.v1.StartAppRequest.channels:type_name -> rkt.guest.v1.Channels
+	21, // 13: rkt.guest.v1.StartAppResponse.failure:type_name -> rkt.guest.v1.StartFailure
+	0,  // 14: rkt.guest.v1.StartFailure.kind:type_name -> rkt.guest.v1.StartFailure.Kind
+	22, // 15: rkt.guest.v1.NextEventsResponse.exits:type_name -> rkt.guest.v1.Exit
+	14, // 16: rkt.guest.v1.ExecRequest.environment:type_name -> rkt.guest.v1.Variable
+	15, // 17: rkt.guest.v1.ExecRequest.terminal:type_name -> rkt.guest.v1.Terminal
+	16, // 18: rkt.guest.v1.ExecRequest.channels:type_name -> rkt.guest.v1.Channels
+	21, // 19: rkt.guest.v1.ExecResponse.failure:type_name -> rkt.guest.v1.StartFailure
+	15, // 20: rkt.guest.v1.ResizeRequest.terminal:type_name -> rkt.guest.v1.Terminal
+	22, // 21: rkt.guest.v1.ShutdownResponse.exits:type_name -> rkt.guest.v1.Exit
+	1,  // 22: rkt.guest.v1.Guest.Hello:input_type -> rkt.guest.v1.HelloRequest
+	3,  // 23: rkt.guest.v1.Guest.Describe:input_type -> rkt.guest.v1.DescribeRequest
+	5,  // 24: rkt.guest.v1.Guest.Configure:input_type -> rkt.guest.v1.ConfigureRequest
+	19, // 25: rkt.guest.v1.Guest.StartApp:input_type -> rkt.guest.v1.StartAppRequest
+	23, // 26: rkt.guest.v1.Guest.NextEvents:input_type -> rkt.guest.v1.NextEventsRequest
+	25, // 27: rkt.guest.v1.Guest.Exec:input_type -> rkt.guest.v1.ExecRequest
+	27, // 28: rkt.guest.v1.Guest.WaitExec:input_type -> rkt.guest.v1.WaitExecRequest
+	29, // 29: rkt.guest.v1.Guest.Resize:input_type -> rkt.guest.v1.ResizeRequest
+	31, // 30: rkt.guest.v1.Guest.Signal:input_type -> rkt.guest.v1.SignalRequest
+	33, // 31: rkt.guest.v1.Guest.StopApp:input_type -> rkt.guest.v1.StopAppRequest
+	35, // 32: rkt.guest.v1.Guest.Shutdown:input_type -> rkt.guest.v1.ShutdownRequest
+	37, // 33: rkt.guest.v1.Guest.Release:input_type -> rkt.guest.v1.ReleaseRequest
+	2,  // 34: rkt.guest.v1.Guest.Hello:output_type -> rkt.guest.v1.HelloResponse
+	4,  // 35: rkt.guest.v1.Guest.Describe:output_type -> rkt.guest.v1.DescribeResponse
+	11, // 36: rkt.guest.v1.Guest.Configure:output_type -> rkt.guest.v1.ConfigureResponse
+	20, // 37: rkt.guest.v1.Guest.StartApp:output_type -> rkt.guest.v1.StartAppResponse
+	24, // 38: rkt.guest.v1.Guest.NextEvents:output_type -> rkt.guest.v1.NextEventsResponse
+	26, // 39: rkt.guest.v1.Guest.Exec:output_type -> rkt.guest.v1.ExecResponse
+	28, // 40: rkt.guest.v1.Guest.WaitExec:output_type -> rkt.guest.v1.WaitExecResponse
+	30, // 41: rkt.guest.v1.Guest.Resize:output_type -> rkt.guest.v1.ResizeResponse
+	32, // 42: rkt.guest.v1.Guest.Signal:output_type -> rkt.guest.v1.SignalResponse
+	34, // 43: rkt.guest.v1.Guest.StopApp:output_type -> rkt.guest.v1.StopAppResponse
+	36, // 44: rkt.guest.v1.Guest.Shutdown:output_type -> rkt.guest.v1.ShutdownResponse
+	38, // 45: rkt.guest.v1.Guest.Release:output_type -> rkt.guest.v1.ReleaseResponse
+	34, // [34:46] is the sub-list for method output_type
+	22, // [22:34] is the sub-list for method input_type
+	22, // [22:22] is the sub-list for extension type_name
+	22, // [22:22] is the sub-list for extension extendee
+	0,  // [0:22] is the sub-list for field type_name
 }
 
 func init() { file_guest_proto_init() }
@@ -2660,7 +2739,7 @@ func file_guest_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_guest_proto_rawDesc), len(file_guest_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   37,
+			NumMessages:   38,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -25,7 +25,7 @@ const (
 	Filesystem = "ext4"
 	// Version changes whenever the same archives would give other bytes than
 	// before.
-	Version = "ext4-1"
+	Version = "ext4-2"
 )
 
 // ErrUnsupported means that an image has something in it that a disk cannot

@@ -19,6 +19,7 @@ import (
 	"rkt/internal/image/archive"
 	"rkt/internal/image/render"
 	"rkt/internal/image/tempfile"
+	"rkt/internal/image/verity"
 	"rkt/internal/linux"
 )
 
@@ -30,6 +31,8 @@ type Disk struct {
 	Filesystem string // "ext4"
 	Size       int64
 	SHA256     string // of the whole file, lower-case hex
+	// Seal lets a kernel check each block when it is read.
+	Seal verity.Seal
 	// Checked says how SHA256 was made sure of by this call: CheckedByHash or
 	// CheckedByRecord.
 	Checked string
@@ -72,13 +75,14 @@ func (s *Store) diskPath(id string) string { return filepath.Join(s.dir, diskDir
 // diskRecord is what is known of a disk's file, written by root only. As long
 // as the file has the inode, size and times of the record, it has its digest.
 type diskRecord struct {
-	Version int      `json:"version"`
-	Images  []string `json:"images"`
-	SHA256  string   `json:"sha256"`
-	Size    int64    `json:"size"`
-	Inode   uint64   `json:"inode"`
-	Mtime   int64    `json:"mtimeNanoseconds"`
-	Ctime   int64    `json:"ctimeNanoseconds"`
+	Version int         `json:"version"`
+	Images  []string    `json:"images"`
+	SHA256  string      `json:"sha256"`
+	Seal    verity.Seal `json:"verity"`
+	Size    int64       `json:"size"`
+	Inode   uint64      `json:"inode"`
+	Mtime   int64       `json:"mtimeNanoseconds"`
+	Ctime   int64       `json:"ctimeNanoseconds"`
 }
 
 // note fills in what identifies the file's state.
@@ -195,7 +199,7 @@ func (s *Store) checkDisk(path string, read reading) (Disk, error) {
 	}
 	d := Disk{
 		ID: filepath.Base(path), Path: filepath.Join(path, diskFile), Filesystem: render.Filesystem,
-		Size: noted.Size, SHA256: noted.SHA256, Checked: CheckedByRecord,
+		Size: noted.Size, SHA256: noted.SHA256, Seal: noted.Seal, Checked: CheckedByRecord,
 	}
 	f, err := os.Open(d.Path)
 	if err != nil {
@@ -284,10 +288,10 @@ func (s *Store) renderDisk(ctx context.Context, path string, parts []*part) erro
 	}
 	err = render.Ext4(ctx, f, s.layers(ctx, parts), limits)
 	if err == nil {
-		err = f.Sync()
+		noted.Seal, noted.SHA256, err = verity.Append(f)
 	}
 	if err == nil {
-		noted.SHA256, err = digestOf(f)
+		err = f.Sync()
 	}
 	// Closing comes before the times are noted: nothing changes them after it.
 	if err = errors.Join(err, f.Close()); err != nil {

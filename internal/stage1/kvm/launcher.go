@@ -28,12 +28,12 @@ const (
 type Launcher struct {
 	image *Image
 	kvm   bool
-	tsc   tscMeter
+	tsc   linux.TSCMeter
 }
 
 // NewLauncher looks at the host once.
 func NewLauncher(image *Image) *Launcher {
-	return &Launcher{image: image, kvm: kvmUsable(), tsc: newTSCMeter()}
+	return &Launcher{image: image, kvm: kvmUsable(), tsc: linux.NewTSCMeter()}
 }
 
 // Isolation tells honestly what the host can do.
@@ -67,7 +67,7 @@ func (l *Launcher) Launch(_ context.Context, spec supervisor.Spec) (supervisor.M
 	if err != nil {
 		return nil, err
 	}
-	q := &qemu{image: l.image, done: make(chan struct{}), words: &words.Tail{}}
+	q := &qemu{image: l.image, kvm: l.kvm, done: make(chan struct{}), words: &words.Tail{}}
 	files, err := q.open(spec)
 	defer closeAll(files)
 	if err != nil {
@@ -81,7 +81,7 @@ func (l *Launcher) Launch(_ context.Context, spec supervisor.Spec) (supervisor.M
 		extra: extraParameters(),
 	}
 	if !l.kvm {
-		m.tscKHz = l.tsc.kilohertz()
+		m.tscKHz = l.tsc.Kilohertz()
 	}
 	args := m.arguments()
 	q.process, err = warden.Start(args, nil, files)

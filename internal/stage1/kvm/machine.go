@@ -2,6 +2,8 @@ package kvm
 
 import (
 	"context"
+	"encoding/hex"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -20,9 +22,13 @@ import (
 // scratchFile is the pod's writable disk, in the pod's directory.
 const scratchFile = "scratch.img"
 
+// verityBlock is the size in bytes that the contract has for blocks.
+const verityBlock = 4096
+
 // qemu is one running QEMU.
 type qemu struct {
 	image   *Image
+	kvm     bool
 	process *os.Process
 	qmp     *qmp.Client
 
@@ -74,7 +80,15 @@ func (q *qemu) Attach(ctx context.Context, apps []stage1.AppDisk) (supervisor.Di
 		if err != nil {
 			return disks, err
 		}
-		disks.Apps = append(disks.Apps, client.Disk{LUN: uint32(lun), Filesystem: app.Filesystem, ReadOnly: true})
+		disk := client.Disk{LUN: uint32(lun), Filesystem: app.Filesystem, ReadOnly: true}
+		// Hashing all that is read is worth it where processors do it themselves.
+		// An emulated machine's disks were checked by the host.
+		if q.kvm {
+			if disk.Verity, err = verityOf(app); err != nil {
+				return disks, err
+			}
+		}
+		disks.Apps = append(disks.Apps, disk)
 	}
 	scratch, err := q.makeScratch()
 	if err != nil {
@@ -83,6 +97,20 @@ func (q *qemu) Attach(ctx context.Context, apps []stage1.AppDisk) (supervisor.Di
 	defer scratch.Close()
 	disks.Scratch = &client.Disk{LUN: uint32(len(apps)), Filesystem: "ext4"}
 	return disks, q.addDisk(ctx, len(apps), scratch, false)
+}
+
+// verityOf translates what the contract says of a disk's hash tree.
+func verityOf(app stage1.AppDisk) (*client.Verity, error) {
+	v := app.Verity
+	if v == nil {
+		return nil, nil
+	}
+	root, err := hex.DecodeString(v.RootHash)
+	salt, saltErr := hex.DecodeString(v.Salt)
+	if err := errors.Join(err, saltErr); err != nil {
+		return nil, fmt.Errorf("hash tree of %s: %w", app.Path, err)
+	}
+	return &client.Verity{RootHash: root, Salt: salt, DataBlocks: uint64(v.DataSize / verityBlock)}, nil
 }
 
 // makeScratch copies the empty disk of the image, without its holes.

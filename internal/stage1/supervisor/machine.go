@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"slices"
 
 	"rkt/internal/appc"
 	"rkt/internal/guest/client"
@@ -57,6 +58,18 @@ type Spec struct {
 	Network *network.Network
 	// Console gets the machine's boot messages, nil if nobody wants them.
 	Console io.Writer
+}
+
+// diskCheck names the weakest of what makes sure of the disks.
+func diskCheck(disks []stage1.AppDisk, attached []client.Disk) string {
+	checks := []string{"record", "hash", "verity"}
+	weakest := len(checks) - 1
+	for i, disk := range disks {
+		if attached[i].Verity == nil {
+			weakest = min(weakest, max(0, slices.Index(checks, disk.Checked)))
+		}
+	}
+	return checks[weakest]
 }
 
 // Disks are the addresses of a machine's disks.

@@ -213,6 +213,9 @@ func (r *run) startApps(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("attach disks: %w", err)
 	}
+	if err := writeFile(stage1.DiskCheckFile, []byte(diskCheck(r.pod.disks, disks.Apps)+"\n")); err != nil {
+		return err
+	}
 	if _, err := r.session.Hello(ctx); err != nil {
 		return fmt.Errorf("greet the guest: %w", err)
 	}

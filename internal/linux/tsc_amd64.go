@@ -1,4 +1,4 @@
-package kvm
+package linux
 
 // readTSC returns the processor's time stamp counter.
 func readTSC() uint64

@@ -1,11 +1,11 @@
-package kvm
+package linux
 
 import "testing"
 
 // TestTSCIsSteady measures twice; the processor's counter runs at one speed.
 func TestTSCIsSteady(t *testing.T) {
 	t.Parallel()
-	one, other := newTSCMeter().kilohertz(), newTSCMeter().kilohertz()
+	one, other := NewTSCMeter().Kilohertz(), NewTSCMeter().Kilohertz()
 	if readTSC() == 0 {
 		if one != 0 {
 			t.Errorf("%d kHz without a counter", one)

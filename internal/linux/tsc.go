@@ -1,4 +1,4 @@
-package kvm
+package linux
 
 import (
 	"time"
@@ -10,21 +10,21 @@ import (
 // parts in 100,000: reading both clocks takes well under 200 ns.
 const shortestTSCSpan = 5 * time.Millisecond
 
-// tscMeter measures how fast the host's time stamp counter runs. QEMU passes
+// TSCMeter measures how fast the host's time stamp counter runs. QEMU passes
 // the counter on to emulated guests, and a guest on a busy host fails to find
 // its speed by itself: then its clock moves in steps of 4 ms.
-type tscMeter struct {
+type TSCMeter struct {
 	counter uint64
 	clock   time.Duration
 }
 
-// newTSCMeter starts a measurement.
-func newTSCMeter() tscMeter { return tscMeter{readTSC(), rawClock()} }
+// NewTSCMeter starts a measurement.
+func NewTSCMeter() TSCMeter { return TSCMeter{readTSC(), rawClock()} }
 
-// kilohertz ends the measurement. It is 0 where there is no such counter. A
+// Kilohertz ends the measurement. It is 0 where there is no such counter. A
 // measurement that is still too short is first made long enough, for which
 // nothing but time has to pass.
-func (m tscMeter) kilohertz() uint64 {
+func (m TSCMeter) Kilohertz() uint64 {
 	if m.counter == 0 {
 		return 0
 	}
