@@ -40,8 +40,12 @@ func main() {
 }
 
 func entryPoint(ctx context.Context, name string, args []string) (int, error) {
-	if name == "run" {
+	switch name {
+	case "run":
 		return run(ctx, args)
+	case "isolation":
+		fmt.Println(kvm.Isolation())
+		return 0, nil
 	}
 	return supervisor.EntryPoint(ctx, name, args)
 }

@@ -33,6 +33,9 @@ type launch struct {
 // done later, this process becomes the pod's supervisor. The error may say that
 // the stage1 was not even started; else it has ended.
 func (p *program) launch(cmd *cobra.Command, made *pod.Pod, l *launch) (started bool, err error) {
+	if err := p.requireIsolation(cmd.Context(), &l.run.isolation, l.stage1); err != nil {
+		return false, err
+	}
 	if l.entry, err = l.stage1.EntryPoint(stage1.AnnotationRun); err != nil {
 		return false, err
 	}
@@ -104,6 +107,7 @@ func (p *program) runArgs(cmd *cobra.Command, uuid string, l *launch) []string {
 		DisableCapabilities: insecure.has(insecureCapabilities),
 		DisablePaths:        insecure.has(insecurePaths),
 		DisableSeccomp:      insecure.has(insecureSeccomp),
+		RequireIsolation:    stage1.Isolation(l.run.isolation),
 		UUID:                uuid,
 	}.Args(l.stage1.Version)
 	for _, option := range unsupported {

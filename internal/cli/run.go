@@ -28,6 +28,7 @@ type run struct {
 	uuidFile    string
 	manifest    string // file with the whole manifest of the pod
 	interactive bool
+	isolation   isolationFlag
 	detach      bool
 	remove      bool
 }
@@ -74,6 +75,7 @@ func (r *run) addContent(flags *pflag.FlagSet) {
 
 // addStart adds the flags that say how a pod is started.
 func (r *run) addStart(flags *pflag.FlagSet) {
+	r.isolation.add(flags)
 	r.network.add(flags)
 	flags.StringVar(&r.hostname, "hostname", "", "host name of the pod; rkt-UUID if empty")
 	flags.BoolVar(&r.interactive, "interactive", false, "attach the terminal to the pod's only app")

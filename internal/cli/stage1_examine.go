@@ -34,7 +34,7 @@ func (e *examinedStage1) String() string {
 	version, _ := e.version()
 	var points []string
 	for _, a := range e.manifest.Annotations {
-		if name, ok := strings.CutPrefix(string(a.Name), stage1.AnnotationPrefix); ok && isEntryPoint(string(a.Name)) {
+		if name, ok := strings.CutPrefix(string(a.Name), stage1.AnnotationPrefix); ok && isEntryPoint(a) {
 			points = append(points, name)
 		}
 	}
@@ -158,7 +158,11 @@ func (e *examinedStage1) checkEntryPoints() {
 		switch name := string(a.Name); {
 		case !strings.HasPrefix(name, stage1.AnnotationPrefix):
 		case name == stage1.AnnotationInterfaceVersion, name == stage1.AnnotationAppFormat:
-		case !isEntryPoint(name):
+		case name == stage1.AnnotationIsolation && !isEntryPoint(a):
+			if _, err := stage1.ParseIsolation(a.Value); err != nil {
+				e.problem("annotation %s: %v", name, err)
+			}
+		case !isEntryPoint(a):
 			e.problem("annotation %s is not part of the contract", name)
 		default:
 			if err := e.checkProgram(a.Value); err != nil {
@@ -168,8 +172,13 @@ func (e *examinedStage1) checkEntryPoints() {
 	}
 }
 
-func isEntryPoint(annotation string) bool {
-	return slices.Contains(stage1.EntryPointAnnotations(), annotation)
+// isEntryPoint says whether an annotation names a program. That of the isolation
+// may also be a word.
+func isEntryPoint(a appc.Annotation) bool {
+	if a.Name == stage1.AnnotationIsolation && !strings.HasPrefix(a.Value, "/") {
+		return false
+	}
+	return slices.Contains(stage1.EntryPointAnnotations(), string(a.Name))
 }
 
 // checkProgram finds out whether the host can execute a program of the image,

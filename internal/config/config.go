@@ -3,6 +3,8 @@ package config
 import (
 	"strconv"
 	"strings"
+
+	"rkt/internal/stage1"
 )
 
 // Config is what all files together say, or those of some kinds.
@@ -26,6 +28,9 @@ type Paths struct {
 // Version are both empty or both set. Location is an absolute path or a URL.
 type Stage1 struct {
 	Name, Version, Location string
+	// RequireIsolation is what every pod must have around it at least, "" if
+	// that is not configured.
+	RequireIsolation stage1.Isolation
 }
 
 // DockerAuth is who to be to one registry.

@@ -121,10 +121,10 @@ func TestBroken(t *testing.T) {
 		{"auth.d", `{"rktKind": "auth"}`, `line 1: rktVersion: missing`},
 		{"auth.d", `{"rktVersion": "v1"}`, `line 1: rktKind: missing`},
 		{"auth.d", `{"rktKind": "", "rktVersion": "v1"}`, `line 1: rktKind: must not be empty`},
-		{"auth.d", `{"rktKind": "auht", "rktVersion": "v1"}`, `line 1: rktKind: "auht" is none of auth, dockerAuth, paths, stage1`},
+		{"auth.d", `{"rktKind": "auht", "rktVersion": "v1"}`, `line 1: rktKind: "auht" is none of auth, dockerAuth, paths, stage1, isolation`},
 		{"auth.d", `{"rktKind": "auth", "rktVersion": "v2"}`, `line 1: rktVersion: "v2" of the kind "auth" is unknown, must be "v1"`},
 		{"auth.d", doc("paths", `"data": "/"`), `line 1: rktKind: "paths" does not belong into auth.d, only auth and dockerAuth`},
-		{"stage1.d", doc("auth", domains+basic), `line 1: rktKind: "auth" does not belong into stage1.d, only stage1`},
+		{"stage1.d", doc("auth", domains+basic), `line 1: rktKind: "auth" does not belong into stage1.d, only stage1 and isolation`},
 
 		{"auth.d", doc("auth", basic), `line 1: domains: missing`},
 		{"auth.d", doc("auth", "\n\"domains\": \"a\", "+basic), `line 2: domains: is a string, must be an array`},

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"rkt/internal/appc"
+	"rkt/internal/stage1"
 )
 
 // version1 is the only version of the kinds.
@@ -18,6 +19,7 @@ const (
 	kindDockerAuth = "dockerAuth"
 	kindPaths      = "paths"
 	kindStage1     = "stage1"
+	kindIsolation  = "isolation"
 
 	authDir   = "auth.d"
 	pathsDir  = "paths.d"
@@ -39,7 +41,7 @@ func kinds(dir string) []string {
 	case pathsDir:
 		return []string{kindPaths}
 	default:
-		return []string{kindStage1}
+		return []string{kindStage1, kindIsolation}
 	}
 }
 
@@ -61,7 +63,7 @@ func parse(b []byte, dir string) ([]setting, error) {
 		return nil, err
 	}
 	at := doc.members[fieldKind]
-	switch known := []string{kindAuth, kindDockerAuth, kindPaths, kindStage1}; {
+	switch known := []string{kindAuth, kindDockerAuth, kindPaths, kindStage1, kindIsolation}; {
 	case !slices.Contains(known, kind):
 		return nil, at.errorf("%q is none of %s", kind, strings.Join(known, ", "))
 	case version != version1:
@@ -76,6 +78,8 @@ func parse(b []byte, dir string) ([]setting, error) {
 		return parseDockerAuth(doc)
 	case kindPaths:
 		return parsePaths(doc)
+	case kindIsolation:
+		return parseIsolation(doc)
 	default:
 		return parseStage1(doc)
 	}
@@ -179,6 +183,23 @@ func parseStage1(doc *value) ([]setting, error) {
 		}})
 	}
 	return settings, nil
+}
+
+func parseIsolation(doc *value) ([]setting, error) {
+	if err := doc.only(fieldVersion, fieldKind, "require"); err != nil {
+		return nil, err
+	}
+	word, err := doc.string("require")
+	if err != nil {
+		return nil, err
+	}
+	wanted, err := stage1.ParseIsolation(word)
+	if err != nil {
+		return nil, doc.members["require"].errorf("%w", err)
+	}
+	return []setting{{"the required isolation", doc.members["require"], func(c *Config) {
+		c.Stage1.RequireIsolation = wanted
+	}}}, nil
 }
 
 func checkLocation(v *value) error {

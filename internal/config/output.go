@@ -21,9 +21,13 @@ func (c *Config) Documents() []any {
 			head{version1, kindDockerAuth}, []string{registry}, basicCredentials{auth.User, auth.Password.Reveal()},
 		})
 	}
-	return append(documents,
+	documents = append(documents,
 		pathsDocument{head{version1, kindPaths}, c.Paths.Data, c.Paths.Stage1Images},
 		stage1Document{head{version1, kindStage1}, c.Stage1.Name, c.Stage1.Version, c.Stage1.Location})
+	if c.Stage1.RequireIsolation != "" {
+		documents = append(documents, isolationDocument{head{version1, kindIsolation}, string(c.Stage1.RequireIsolation)})
+	}
+	return documents
 }
 
 // head is what every document begins with.
@@ -56,6 +60,11 @@ type stage1Document struct {
 	Name     string `json:"name"`
 	Version  string `json:"version"`
 	Location string `json:"location"`
+}
+
+type isolationDocument struct {
+	head
+	Require string `json:"require"`
 }
 
 type basicCredentials struct {

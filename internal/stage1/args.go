@@ -19,7 +19,10 @@ type RunArgs struct {
 	DisableCapabilities bool
 	DisablePaths        bool
 	DisableSeccomp      bool
-	UUID                string
+	// RequireIsolation is the least that the pod may have around it, "" for
+	// anything.
+	RequireIsolation Isolation
+	UUID             string
 }
 
 // Args writes the arguments for a stage1 of the given interface version, in
@@ -45,6 +48,8 @@ func (a RunArgs) Args(version int) (args, unsupported []string) {
 	add(a.DisableCapabilities, 3, "--disable-capabilities-restriction", true)
 	add(a.DisablePaths, 3, "--disable-paths", true)
 	add(a.DisableSeccomp, 3, "--disable-seccomp", true)
+	// A stage1 that can't be told was asked.
+	add(a.RequireIsolation != "", 7, "--require-isolation="+string(a.RequireIsolation), true)
 	return append(args, a.UUID), unsupported
 }
 
@@ -69,6 +74,8 @@ func ParseRunArgs(args []string) (a RunArgs, err error) {
 			a.LocalConfig = value
 		case "--hostname":
 			a.Hostname = value
+		case "--require-isolation":
+			a.RequireIsolation = Isolation(value)
 		case "--disable-capabilities-restriction":
 			a.DisableCapabilities = true
 		case "--disable-paths":

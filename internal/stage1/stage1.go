@@ -21,11 +21,14 @@ const AnnotationPrefix = "coreos.com/rkt/stage1/"
 // Annotations of a stage1 image's manifest. An entry point's value is a path
 // inside the image's rootfs.
 const (
-	AnnotationRun              = "coreos.com/rkt/stage1/run"
-	AnnotationEnter            = "coreos.com/rkt/stage1/enter"
-	AnnotationExec             = "coreos.com/rkt/stage1/exec" // since version 7
-	AnnotationGC               = "coreos.com/rkt/stage1/gc"
-	AnnotationStop             = "coreos.com/rkt/stage1/stop"
+	AnnotationRun   = "coreos.com/rkt/stage1/run"
+	AnnotationEnter = "coreos.com/rkt/stage1/enter"
+	AnnotationExec  = "coreos.com/rkt/stage1/exec" // since version 7
+	AnnotationGC    = "coreos.com/rkt/stage1/gc"
+	AnnotationStop  = "coreos.com/rkt/stage1/stop"
+	// AnnotationIsolation says what a pod will have around it: an Isolation, or
+	// the path of a program that looks at the host and prints one.
+	AnnotationIsolation        = "coreos.com/rkt/stage1/isolation"
 	AnnotationInterfaceVersion = "coreos.com/rkt/stage1/interface-version"
 	// AnnotationAppFormat says how the image wants the apps: AppFormatTree
 	// (also when absent) or AppFormatDisk.
@@ -36,7 +39,7 @@ const (
 // and those of rkt 1.30 that this rkt does not call.
 func EntryPointAnnotations() []string {
 	return []string{
-		AnnotationRun, AnnotationEnter, AnnotationGC, AnnotationStop, AnnotationExec,
+		AnnotationRun, AnnotationEnter, AnnotationGC, AnnotationStop, AnnotationExec, AnnotationIsolation,
 		AnnotationPrefix + "attach",
 		AnnotationPrefix + "app/add", AnnotationPrefix + "app/rm",
 		AnnotationPrefix + "app/start", AnnotationPrefix + "app/stop",

@@ -17,6 +17,8 @@ type flavor struct {
 	name string
 	// appFormat is how the image wants the apps.
 	appFormat string
+	// isolation is what the image gives, "" if an entry point says it.
+	isolation stage1.Isolation
 	// entryPoints are what it can be asked to do.
 	entryPoints []entryPoint
 	// needsKernel and needsAgent say which inputs the image takes.
@@ -69,7 +71,7 @@ func kvmFlavor(hypervisor string) (flavor, error) {
 	f := flavor{
 		name:        imagePrefix + flavorKVM,
 		appFormat:   stage1.AppFormatDisk,
-		entryPoints: supervisedEntryPoints(),
+		entryPoints: append(supervisedEntryPoints(), entryPoint{stage1.AnnotationIsolation, "/isolation"}),
 		needsKernel: true, needsAgent: true,
 	}
 	switch hypervisor {
@@ -120,6 +122,7 @@ func nspawnFlavor() flavor {
 	return flavor{
 		name:        imagePrefix + flavorNspawn,
 		appFormat:   stage1.AppFormatDisk,
+		isolation:   stage1.IsolationContainer,
 		entryPoints: supervisedEntryPoints(),
 		needsAgent:  true,
 		add: func(ctx context.Context, p part) error {
@@ -136,6 +139,7 @@ func flyFlavor() flavor {
 	return flavor{
 		name:        imagePrefix + flavorFly,
 		appFormat:   stage1.AppFormatTree,
+		isolation:   stage1.IsolationNone,
 		entryPoints: basicEntryPoints(),
 		add:         addDescription,
 		check:       checkFly,

@@ -38,6 +38,9 @@ func (f flavor) manifest(name string, a arch, version string) ([]byte, error) {
 	m.Annotations = append(m.Annotations,
 		appc.Annotation{Name: stage1.AnnotationInterfaceVersion, Value: strconv.Itoa(stage1.InterfaceVersion)},
 		appc.Annotation{Name: stage1.AnnotationAppFormat, Value: f.appFormat})
+	if f.isolation != "" {
+		m.Annotations = append(m.Annotations, appc.Annotation{Name: stage1.AnnotationIsolation, Value: string(f.isolation)})
+	}
 	b, err := json.Marshal(m)
 	if err != nil {
 		return nil, err

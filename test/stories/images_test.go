@@ -16,6 +16,7 @@ const stage1Annotations = `"annotations":[
 	{"name":"coreos.com/rkt/stage1/run","value":"/run"},
 	{"name":"coreos.com/rkt/stage1/stop","value":"/stop"},
 	{"name":"coreos.com/rkt/stage1/gc","value":"/gc"},
+	{"name":"coreos.com/rkt/stage1/isolation","value":"none"},
 	{"name":"coreos.com/rkt/stage1/interface-version","value":"7"},
 	{"name":"coreos.com/rkt/stage1/app-format","value":"disk"}]`
 

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rkt/internal/linux"
+	"rkt/internal/stage1"
 	"rkt/internal/stage1/supervisor"
 	"rkt/internal/stage1/words"
 )
@@ -37,11 +38,16 @@ func NewLauncher(image *Image) *Launcher {
 }
 
 // Isolation tells honestly what the host can do.
-func (l *Launcher) Isolation() string {
-	if l.kvm {
-		return "kvm"
+func (l *Launcher) Isolation() string { return string(isolation(l.kvm)) }
+
+// Isolation tells what a machine would have on this host.
+func Isolation() stage1.Isolation { return isolation(kvmUsable()) }
+
+func isolation(kvm bool) stage1.Isolation {
+	if kvm {
+		return stage1.IsolationKVM
 	}
-	return "emulated"
+	return stage1.IsolationEmulated
 }
 
 // Notice warns of emulation, which QEMU's developers say is not a security

@@ -128,6 +128,10 @@ func (r *run) serveControl(ctx context.Context) error {
 
 // launch starts the machine inside the pod's control group.
 func (r *run) launch(ctx context.Context, launcher Launcher) error {
+	has := stage1.Isolation(launcher.Isolation())
+	if !has.Satisfies(r.args.RequireIsolation) {
+		return fmt.Errorf("isolation %q is required, but there is only %q", r.args.RequireIsolation, has)
+	}
 	if notice := launcher.Notice(); notice != "" {
 		fmt.Fprintln(os.Stderr, "stage1: "+notice)
 	}
