@@ -19,7 +19,21 @@ type TSCMeter struct {
 }
 
 // NewTSCMeter starts a measurement.
-func NewTSCMeter() TSCMeter { return TSCMeter{readTSC(), rawClock()} }
+func NewTSCMeter() TSCMeter {
+	// On a busy host the thread may have to wait between two readings. The
+	// closest of several pairs are of one moment.
+	const tries = 5
+	var best TSCMeter
+	closest := ^uint64(0)
+	for range tries {
+		before := readTSC()
+		clock := rawClock()
+		if apart := readTSC() - before; apart < closest {
+			closest, best = apart, TSCMeter{before + apart/2, clock}
+		}
+	}
+	return best
+}
 
 // Kilohertz ends the measurement. It is 0 where there is no such counter. A
 // measurement that is still too short is first made long enough, for which
@@ -31,8 +45,8 @@ func (m TSCMeter) Kilohertz() uint64 {
 	if rest := shortestTSCSpan - (rawClock() - m.clock); rest > 0 {
 		<-time.After(rest)
 	}
-	counter, clock := readTSC(), rawClock()
-	return (counter - m.counter) * uint64(time.Millisecond) / uint64(clock-m.clock)
+	now := NewTSCMeter()
+	return (now.counter - m.counter) * uint64(time.Millisecond) / uint64(now.clock-m.clock)
 }
 
 // rawClock returns the monotonic clock as the hardware runs.
