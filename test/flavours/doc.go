@@ -19,6 +19,8 @@ type Flavour struct {
 	Isolation string
 	// Machine says that pods have a kernel of their own.
 	Machine bool
+	// Unproven says that the suite is not run against it regularly.
+	Unproven bool
 }
 
 // Names of the flavours.
@@ -33,10 +35,10 @@ const (
 // All returns the flavours.
 func All() []Flavour {
 	return []Flavour{
-		{QEMUWithKVM, "QEMU with KVM", "kvm", true},
-		{QEMUEmulated, "QEMU, emulated", "emulated", true},
-		{LKVM, "lkvm", "kvm", true},
-		{Nspawn, "nspawn (`coreos`)", "container", false},
-		{Fly, "fly", "none", false},
+		{QEMUWithKVM, "QEMU with KVM", "kvm", true, true},
+		{QEMUEmulated, "QEMU, emulated", "emulated", true, false},
+		{LKVM, "lkvm", "kvm", true, true},
+		{Nspawn, "nspawn (`coreos`)", "container", false, false},
+		{Fly, "fly", "none", false, false},
 	}
 }

@@ -12,7 +12,8 @@ func main() {
 	fmt.Print(`# What works in which flavour
 
 Made by ` + "`make docs`" + ` out of the table in test/flavours, which is also the test of it.
-"yes" is what the suite asserts.
+"yes" is what the suite asserts each time all tests are run, "not run" what it would
+assert of a flavour that it is not run against yet.
 
 `)
 	titles, rules := []string{"a pod"}, []string{"---"}
@@ -25,6 +26,9 @@ Made by ` + "`make docs`" + ` out of the table in test/flavours, which is also t
 		cells := []string{b.Promise}
 		for _, f := range flavours.All() {
 			cell := "yes"
+			if f.Unproven {
+				cell = "not run"
+			}
 			if why := b.Without[f.Name]; why != "" {
 				cell = "no: " + why
 			}
