@@ -68,6 +68,11 @@ func (b *body) Read(p []byte) (int, error) {
 	case errors.Is(err, io.EOF):
 		// What is done with the data afterwards may take its time.
 		b.timer.Stop()
+		// Leaving a server closes the connection, which some servers answer with
+		// an orderly end of what they were sending.
+		if b.ctx.Err() != nil {
+			err = context.Cause(b.ctx)
+		}
 	case errors.Is(err, io.ErrUnexpectedEOF) && b.ctx.Err() == nil:
 		err = &CutError{Got: b.got, Total: b.response.ContentLength}
 	default:
