@@ -5,12 +5,18 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
 
-// maxClaims bounds how often ClaimLock steps around readers.
-const maxClaims = 10_000
+// ClaimLock steps around readers so often, at first without a pause: most have let
+// go by then. One that the machine is too busy to run needs more time.
+const (
+	maxClaims   = 10_000
+	eagerClaims = 100
+	claimPause  = time.Millisecond
+)
 
 // LockExclusive waits until it has f's flock(2) exclusively. The lock belongs
 // to the open file description: it lives until the last descriptor made from
@@ -56,9 +62,11 @@ func TryLockShared(f *os.File) (bool, error) { return tryFlock(f, unix.LOCK_SH) 
 
 // ClaimLock takes f's flock(2) exclusively unless somebody else has it
 // exclusively; it tells whether it did. Sharers only probe the lock and let go
-// at once, so they are no reason to give up.
+// at once, so they are no reason to give up before they have had many seconds for
+// it. (To wait for them with the kernel's help would be to wait for a pod that
+// takes the lock meanwhile, too.)
 func ClaimLock(f *os.File) (bool, error) {
-	for range maxClaims {
+	for i := range maxClaims {
 		if ok, err := TryLockExclusive(f); ok || err != nil {
 			return ok, err
 		}
@@ -69,7 +77,11 @@ func ClaimLock(f *os.File) (bool, error) {
 		if err := Unlock(f); err != nil {
 			return false, err
 		}
-		runtime.Gosched()
+		if i < eagerClaims {
+			runtime.Gosched()
+		} else {
+			time.Sleep(claimPause)
+		}
 	}
 	return false, nil
 }

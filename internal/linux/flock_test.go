@@ -78,6 +78,25 @@ func TestClaimLockStepsAroundReaders(t *testing.T) {
 	}
 }
 
+// TestClaimLockWaitsForReader: a reader that the machine has no time for is no
+// reason to give up, either.
+func TestClaimLockWaitsForReader(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	reader, claimer := openDir(t, dir), openDir(t, dir)
+	if ok, err := linux.TryLockShared(reader); !ok || err != nil {
+		t.Fatalf("read: %v, %v", ok, err)
+	}
+	letGo := make(chan error, 1)
+	time.AfterFunc(100*time.Millisecond, func() { letGo <- linux.Unlock(reader) })
+	if ok, err := linux.ClaimLock(claimer); !ok || err != nil {
+		t.Errorf("claim beside a reader that is slow: %v, %v", ok, err)
+	}
+	if err := <-letGo; err != nil {
+		t.Error(err)
+	}
+}
+
 func TestLockSharedWaitsAndGivesUp(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
