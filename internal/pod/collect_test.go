@@ -15,6 +15,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rkt/internal/linux"
+	"rkt/internal/linux/linuxtest"
 	"rkt/internal/pod"
 )
 
@@ -32,7 +33,7 @@ type tree string
 
 func (d tree) add(t *testing.T, name, script string) {
 	t.Helper()
-	if err := os.WriteFile(filepath.Join(string(d), name), []byte("#!/bin/sh\n"+script), 0o700); err != nil {
+	if err := linuxtest.WriteProgram(filepath.Join(string(d), name), []byte("#!/bin/sh\n"+script)); err != nil {
 		t.Fatal(err)
 	}
 }

@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"rkt/internal/linux/linuxtest"
 )
 
 // tree returns a directory with what configure needs of the project, and a
@@ -28,7 +30,7 @@ func tree(t *testing.T) string {
 		if err := os.MkdirAll(filepath.Dir(to), 0o755); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(to, b, 0o755); err != nil { //nolint:gosec // scripts are executed
+		if err := linuxtest.WriteProgram(to, b); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -43,8 +45,9 @@ func tree(t *testing.T) string {
 func configure(t *testing.T, dir string, args ...string) (string, string, error) {
 	t.Helper()
 	own := t.TempDir()
-	if err := os.CopyFS(own, os.DirFS(dir)); err != nil {
-		t.Fatal(err)
+	// By another process: see linuxtest.WriteProgram.
+	if out, err := exec.CommandContext(t.Context(), "cp", "-r", dir+"/.", own).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
 	}
 	cmd := exec.CommandContext(t.Context(), "./configure", args...)
 	cmd.Dir = own

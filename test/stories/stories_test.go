@@ -18,10 +18,12 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"rkt/internal/linux"
+	"rkt/internal/linux/linuxtest"
 )
 
-// patience bounds waiting for something that takes no time.
-const patience = time.Minute
+// patience bounds waiting for something that takes no time on a machine that has
+// nothing else to do.
+const patience = 5 * time.Minute
 
 // programs holds rkt, its stage1 image beside it, and the images of the
 // stories.
@@ -94,7 +96,7 @@ func TestStories(t *testing.T) {
 			env.Setenv("RKT", p.rkt)
 			env.Setenv("PATH", bin+":"+os.Getenv("PATH"))
 			return errors.Join(os.Mkdir(bin, 0o755), os.Chmod(env.WorkDir, 0o755),
-				os.WriteFile(filepath.Join(bin, "rkt"), fmt.Appendf(nil, wrapper, p.rkt), 0o755))
+				linuxtest.WriteProgram(filepath.Join(bin, "rkt"), fmt.Appendf(nil, wrapper, p.rkt)))
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
 			"await":   await,
