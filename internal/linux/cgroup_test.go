@@ -42,7 +42,7 @@ func TestCgroupKillsAndGoes(t *testing.T) {
 		t.Fatalf("Processes = %v, %v", pids, err)
 	}
 	go func() { _ = cmd.Wait() }()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	if err := group.Kill(ctx); err != nil {
 		t.Fatal(err)

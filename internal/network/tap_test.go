@@ -179,7 +179,7 @@ func (h *host) askFor(ip netip.Addr) {
 
 func (h *host) expectARP(tap *os.File) {
 	h.Helper()
-	if err := tap.SetReadDeadline(time.Now().Add(5 * time.Second)); err != nil {
+	if err := tap.SetReadDeadline(time.Now().Add(time.Minute)); err != nil {
 		h.Fatal(err)
 	}
 	b := make([]byte, 2000)

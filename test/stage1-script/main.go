@@ -62,22 +62,30 @@ func run(words []string) (int, error) {
 	if err := writeFile(stage1.IsolationFile, "none\n"); err != nil {
 		return 0, err
 	}
+	// Who knows the process may stop it.
+	stopped, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
+	defer cancel()
 	if err := writeFile(stage1.PidFile, fmt.Sprintln(os.Getpid())); err != nil {
 		return 0, err
 	}
-	stopped, cancel := signal.NotifyContext(context.Background(), syscall.SIGTERM)
-	defer cancel()
 	for _, app := range manifest.Apps {
 		fmt.Println("app", app.Name, "exec", strings.Join(app.App.Exec, " "))
+	}
+	for _, app := range manifest.Apps {
+		if len(app.App.Exec) > 0 && app.App.Exec[0] == "hold" {
+			if err := startHolder(args.UUID); err != nil {
+				return 0, err
+			}
+		}
 	}
 	if err := os.Symlink("ready", stage1.SupervisorStatus); err != nil {
 		return 0, err
 	}
-	return play(manifest.Apps, stopped.Done(), args.UUID)
+	return play(manifest.Apps, stopped.Done())
 }
 
 // play ends the apps and returns the status of the first that failed.
-func play(apps []appc.RuntimeApp, stopped <-chan struct{}, uuid string) (first int, err error) {
+func play(apps []appc.RuntimeApp, stopped <-chan struct{}) (first int, err error) {
 	for _, app := range apps {
 		words := app.App.Exec
 		if len(words) != 2 {
@@ -89,12 +97,7 @@ func play(apps []appc.RuntimeApp, stopped <-chan struct{}, uuid string) (first i
 		}
 		switch words[0] {
 		case "exit":
-		case "hold":
-			if err := startHolder(uuid); err != nil {
-				return 0, err
-			}
-			<-stopped
-		case "wait":
+		case "hold", "wait":
 			<-stopped
 		default:
 			return 0, fmt.Errorf("app %q: %q is no script", app.Name, words)

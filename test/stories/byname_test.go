@@ -1,20 +1,15 @@
 package stories_test
 
 import (
-	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
-
-	"github.com/creack/pty"
 
 	"rkt/internal/image/imagetest"
 )
@@ -135,34 +130,10 @@ func settled(shown string) string {
 	return strings.Join(lines, "\n")
 }
 
-// atTerminalInside runs rkt at a terminal of its own, types the answers when it
-// is asked, and returns all that the terminal has shown and the exit status.
+// atTerminalInside is atTerminal where the hosts are directories.
 func (w *world) atTerminalInside(t *testing.T, answers string, args ...string) (string, int) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	cmd := w.inside(t, args...)
-	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 80})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer tty.Close()
-	defer context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() })()
-	var shown strings.Builder
-	for lines := bufio.NewReader(tty); ; {
-		line, err := lines.ReadString('\n')
-		shown.WriteString(strings.ReplaceAll(line, "\r\n", "\n"))
-		if err != nil {
-			break // the terminal is gone when rkt is
-		}
-		if strings.Contains(line, "(yes/no)?") {
-			if _, err := io.WriteString(tty, answers); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	_ = cmd.Wait()
-	return shown.String(), cmd.ProcessState.ExitCode()
+	return atTerminal(t, w.inside(t, args...), answers)
 }
 
 // step is a command and what comes of it.

@@ -2,8 +2,10 @@ package stories_test
 
 import (
 	"bufio"
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -103,7 +105,10 @@ func tabKey(t *testing.T, p programs) {
 		t.Fatal(err)
 	}
 	defer tty.Close()
-	for _, line := range []string{"source <(rkt completion bash); bind 'set bell-style none'", "rkt vers\t; echo the end", "exit"} {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	defer context.AfterFunc(ctx, func() { _ = cmd.Process.Kill() })()
+	for _, line := range []string{"source <(rkt completion bash); bind 'set bell-style none'", "rkt vers\t; echo the end"} {
 		if _, err := fmt.Fprintf(tty, "%s\r", line); err != nil {
 			t.Fatal(err)
 		}
@@ -114,6 +119,12 @@ func tabKey(t *testing.T, p programs) {
 		shown.WriteString(line)
 		if err != nil {
 			break // the terminal is gone when bash is
+		}
+		// Only now: what was not read when bash ends is lost.
+		if line == "the end\r\n" {
+			if _, err := io.WriteString(tty, "exit\r"); err != nil {
+				t.Fatal(err)
+			}
 		}
 	}
 	if err := cmd.Wait(); err != nil {

@@ -193,7 +193,7 @@ func (p place) awaitRunning(t *testing.T, n int) []string {
 		pods = append(pods, strings.Fields(line)[0])
 	}
 	for _, uuid := range pods {
-		if status := p.must(t, "status", "--wait-ready=1m", uuid); !strings.Contains(status, "state=running") {
+		if status := p.must(t, "status", "--wait-ready=5m", uuid); !strings.Contains(status, "state=running") {
 			t.Errorf("pod %s: %s", uuid, status)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"regexp"
 	"strconv"
 	"strings"
 	"sync"
@@ -264,7 +265,7 @@ func TestStalling(t *testing.T) {
 	t.Parallel()
 	done := make(chan struct{})
 	drip := func(w http.ResponseWriter, _ *http.Request) {
-		tick := time.NewTicker(5 * time.Millisecond)
+		tick := time.NewTicker(100 * time.Millisecond)
 		defer tick.Stop()
 		for {
 			select {
@@ -288,14 +289,18 @@ func TestStalling(t *testing.T) {
 		"https://far.com/relative": to("ftp://far.com/"),
 	})
 	t.Cleanup(func() { close(done) })
-	c := n.client(Options{Patience: 500 * time.Millisecond})
-	for path, want := range map[string]string{
-		"silent": "timeout awaiting response headers", "drip": ErrStalled.Error(),
-		"short": "the server has closed the connection after 10 of 100 bytes", "large": "it has more than 100 bytes",
-		"headers": "response headers", "relative": "unsupported scheme",
+	hasty, patient := n.client(Options{Patience: 500 * time.Millisecond}), n.client(Options{})
+	// On a busy machine the time may be over before there is a connection.
+	const tooLate = "the server sends nothing or next to nothing|[Tt]imeout"
+	for path, test := range map[string]struct {
+		c    *Client
+		want string
+	}{
+		"silent": {hasty, tooLate}, "drip": {hasty, tooLate},
+		"short": {patient, "the server has closed the connection after 10 of 100 bytes"}, "large": {patient, "it has more than 100 bytes"},
+		"headers": {patient, "response headers"}, "relative": {patient, "unsupported scheme"},
 	} {
-		if _, err := c.All(t.Context(), Request{URL: "https://far.com/" + path}, 100); err == nil ||
-			!strings.Contains(err.Error(), want) && !(path == "silent" && errors.Is(err, ErrStalled)) {
+		if _, err := test.c.All(t.Context(), Request{URL: "https://far.com/" + path}, 100); err == nil || !regexp.MustCompile(test.want).MatchString(err.Error()) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}

@@ -94,7 +94,7 @@ func TestNobodyReads(t *testing.T) {
 		w.put(line)
 	}
 	w.flush(t.Context())
-	if took := time.Since(begin); took > 10*patience {
+	if took := time.Since(begin); took > 100*patience {
 		t.Errorf("took %v", took)
 	}
 	seen := make(chan string, 1)

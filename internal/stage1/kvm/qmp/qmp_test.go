@@ -52,7 +52,7 @@ func startQEMU(t *testing.T) *qmp.Client {
 	}
 	peer.Close()
 	t.Cleanup(func() { _ = cmd.Wait() })
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	client, err := qmp.New(ctx, conn)
 	if err != nil {
@@ -64,7 +64,7 @@ func startQEMU(t *testing.T) *qmp.Client {
 func TestSession(t *testing.T) {
 	t.Parallel()
 	client := startQEMU(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 
 	var status struct {
@@ -121,7 +121,7 @@ func TestHostilePeer(t *testing.T) {
 				_, _ = peer.WriteString(says)
 				peer.Close()
 			}()
-			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 			defer cancel()
 			if _, err := qmp.New(ctx, conn); err == nil || ctx.Err() != nil {
 				t.Errorf("New = %v, context %v", err, ctx.Err())
