@@ -60,6 +60,8 @@ func exportImage(ctx context.Context, images *store.Store, id, path string, over
 	if _, err := os.Lstat(path); err == nil && !overwrite {
 		return exists
 	}
+	// What others were killed over, if it can be removed.
+	_ = tempfile.Sweep(filepath.Dir(path))
 	tmp, err := tempfile.Create(filepath.Dir(path))
 	if err != nil {
 		return fmt.Errorf("create output file: %w", err)

@@ -217,8 +217,9 @@ func hostUntouched(t *testing.T, w *world) {
 	}
 }
 
-// severalAtOnce fetches images that depend on each other.
-func severalAtOnce(t *testing.T, w *world) {
+// publishDiamond puts images on coreos.com that depend on each other, and one
+// that depends on itself.
+func (w *world) publishDiamond(t *testing.T) {
 	t.Helper()
 	w.publish(t, "coreos.com/index.html", []byte(`<meta name="ac-discovery" content="coreos.com https://coreos.com/images/{name}.{ext}">`))
 	for name, needs := range map[string]string{"base": "", "left": "base", "right": "base", "top": "left right", "loop": "loop"} {
@@ -230,6 +231,12 @@ func severalAtOnce(t *testing.T, w *world) {
 		w.publish(t, "coreos.com/images/coreos.com/"+name+".aci", aci)
 		w.publish(t, "coreos.com/images/coreos.com/"+name+".aci.asc", w.signer.Sign(t, aci))
 	}
+}
+
+// severalAtOnce fetches images that depend on each other.
+func severalAtOnce(t *testing.T, w *world) {
+	t.Helper()
+	w.publishDiamond(t)
 	w.steps(t, []step{
 		{"trust --prefix coreos.com --skip-fingerprint-review " + filepath.Join(w.site, keyFile), 0, ""},
 		{"run coreos.com/top", 0, `(?m)^Downloading ACI coreos.com/left: [0-9.]+ kB$`},

@@ -51,30 +51,43 @@ func (p place) must(t *testing.T, args ...string) string {
 // points runs a command and returns the fault points it has passed.
 func (p place) points(t *testing.T, args ...string) []string {
 	t.Helper()
-	log := filepath.Join(p.dir, "points")
-	cmd := p.command(t, args...)
-	cmd.Env = append(os.Environ(), "RKT_FAULT_LOG="+log)
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("rkt %v: %v\n%s", args, err, out)
-	}
-	text, err := os.ReadFile(log)
-	if err := errors.Join(err, os.Remove(log)); err != nil {
-		t.Fatal(err)
-	}
-	points := strings.Fields(string(text))
+	points := passed(t, p.command(t, args...))
 	slices.Sort(points)
 	return slices.Compact(points)
+}
+
+// passed runs a command and returns the fault points that it passes, each as often
+// as it does.
+func passed(t *testing.T, cmd *exec.Cmd) []string {
+	t.Helper()
+	log := filepath.Join(t.TempDir(), "points")
+	cmd.Env = append(os.Environ(), "RKT_FAULT_LOG="+log)
+	if out, err := cmd.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %v\n%s", cmd.Args, err, out)
+	}
+	text, err := os.ReadFile(log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.Fields(string(text))
 }
 
 // killAt runs a command that kills itself at a fault point.
 func (p place) killAt(t *testing.T, point string, args ...string) {
 	t.Helper()
-	cmd := p.command(t, args...)
+	killed(t, point, p.command(t, args...))
+}
+
+// killed runs a command that kills itself at a fault point, or the program that
+// runs that command and ends as a shell would.
+func killed(t *testing.T, point string, cmd *exec.Cmd) {
+	t.Helper()
+	const byShell = 128 + int(syscall.SIGKILL)
 	cmd.Env = append(os.Environ(), "RKT_FAULT="+point)
 	out, err := cmd.CombinedOutput()
 	status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
-	if !ok || !status.Signaled() || status.Signal() != syscall.SIGKILL {
-		t.Errorf("rkt %v was not killed at %s: %v\n%s", args, point, err, out)
+	if !ok || status.ExitStatus() != byShell && (!status.Signaled() || status.Signal() != syscall.SIGKILL) {
+		t.Errorf("%v was not killed at %s: %v\n%s", cmd.Args, point, err, out)
 	}
 }
 
@@ -96,6 +109,7 @@ func (p place) clear(t *testing.T) {
 func TestKilledAnywhere(t *testing.T) {
 	t.Parallel()
 	p := build(t, "fault")
+	t.Run("images", func(t *testing.T) { killedWithImages(t, p) })
 	run := []string{"run", "--uuid-file-save=uuid", p.images + "/app.aci"}
 	gc := []string{"gc", "--grace-period=0s"}
 	probe := newPlace(t, p)

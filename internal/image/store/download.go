@@ -178,15 +178,19 @@ func (s *Store) sweepDownloads(now time.Time) error {
 	return nil
 }
 
-// sweepDownload removes a file of a download that nobody uses: a lock, or what is
-// old.
+// sweepDownload removes a file of a download that nobody uses: a lock, what is old,
+// or the validator of what has become an image before its maker was killed.
 func (s *Store) sweepDownload(name string, old bool) error {
 	base, isLock := strings.CutSuffix(name, lockExtension)
-	base = strings.TrimSuffix(base, validatorExtension)
-	if !isLock && !old {
+	base, isValidator := strings.CutSuffix(base, validatorExtension)
+	path := filepath.Join(s.temporary(), base)
+	orphan := func() bool {
+		_, err := os.Lstat(path)
+		return isValidator && errors.Is(err, fs.ErrNotExist)
+	}
+	if !isLock && !old && !orphan() {
 		return nil
 	}
-	path := filepath.Join(s.temporary(), base)
 	f, err := os.OpenFile(path+lockExtension, os.O_RDWR|os.O_CREATE|unix.O_NOFOLLOW, fileMode)
 	if err != nil {
 		return err
@@ -199,8 +203,13 @@ func (s *Store) sweepDownload(name string, old bool) error {
 		return nil
 	}
 	defer l.release()
-	if !old || isLock {
+	switch {
+	case isLock:
 		return nil
+	case old:
+		return errors.Join(removeFile(path+validatorExtension), removeFile(path))
+	case orphan(): // still
+		return removeFile(path + validatorExtension)
 	}
-	return errors.Join(removeFile(path+validatorExtension), removeFile(path))
+	return nil
 }

@@ -63,6 +63,8 @@ func (s *Store) Unpack(ctx context.Context, id string, o Output) error {
 	if err != nil {
 		return err
 	}
+	// What others were killed over, if it can be removed.
+	_ = tempfile.Sweep(filepath.Dir(o.Dir))
 	tmp, err := tempfile.CreateDir(filepath.Dir(o.Dir))
 	if err != nil {
 		return err

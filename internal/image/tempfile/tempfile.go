@@ -148,7 +148,8 @@ func (t *Temp) Discard() {
 }
 
 // Sweep removes the temporary files and directories in dir whose makers are
-// gone. A dir that does not exist has none.
+// gone. A dir that does not exist has none. Names that this package would not have
+// made are passed over, because dir may be one that others use, too.
 func Sweep(dir string) error {
 	entries, err := os.ReadDir(dir)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -158,7 +159,7 @@ func Sweep(dir string) error {
 		return err
 	}
 	for _, e := range entries {
-		if !strings.HasPrefix(e.Name(), Prefix) {
+		if !isTemporary(e.Name()) {
 			continue
 		}
 		err := sweep(dir, e.Name())
@@ -169,8 +170,16 @@ func Sweep(dir string) error {
 	return nil
 }
 
+// isTemporary says whether a name is one of those that Create makes.
+func isTemporary(name string) bool {
+	text, ok := strings.CutPrefix(name, Prefix)
+	return ok && len(text) == len(rand.Text()) && !strings.ContainsFunc(text, func(c rune) bool {
+		return (c < 'A' || c > 'Z') && (c < '2' || c > '7') // base32: RFC 4648, 6
+	})
+}
+
 func sweep(dir, name string) error {
-	f, err := os.OpenFile(filepath.Join(dir, name), os.O_RDONLY|unix.O_NOFOLLOW, 0)
+	f, err := os.OpenFile(filepath.Join(dir, name), os.O_RDONLY|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return err
 	}

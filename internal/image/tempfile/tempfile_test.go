@@ -5,8 +5,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
+
+	"golang.org/x/sys/unix"
 
 	"rkt/internal/image/tempfile"
 )
@@ -54,7 +57,14 @@ func TestSweepSparesTheLiving(t *testing.T) {
 	if err := dead.File.Close(); err != nil { // as the end of its process would
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "other"), nil, 0o600); err != nil {
+	others := []string{tempfile.Prefix + "other", tempfile.Prefix + "other-than-26-of-base32.", "other"}
+	for _, name := range others {
+		if err := os.WriteFile(filepath.Join(dir, name), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	fifo := filepath.Join(dir, tempfile.Prefix+strings.Repeat("A", 26))
+	if err := unix.Mkfifo(fifo, 0o600); err != nil { // nobody may be kept waiting by one
 		t.Fatal(err)
 	}
 	if err := tempfile.Sweep(dir); err != nil {
@@ -67,7 +77,7 @@ func TestSweepSparesTheLiving(t *testing.T) {
 		t.Errorf("a directory in use was removed: %v", err)
 	}
 	living.Discard()
-	if entries, _ := os.ReadDir(dir); len(entries) != 1 || entries[0].Name() != "other" {
+	if entries, _ := os.ReadDir(dir); len(entries) != len(others) {
 		t.Errorf("left: %v", entries)
 	}
 	if err := tempfile.Sweep(filepath.Join(dir, "missing")); err != nil {
