@@ -69,6 +69,9 @@ func (prep *preparation) fill(ctx context.Context, made *pod.Pod) error {
 func (prep *preparation) addApp(ctx context.Context, made *pod.Pod, name string, app podmanifest.App) error {
 	fault.Point("prepare.disk.before")
 	disk, err := prep.images.Disk(ctx, app.ID)
+	if errors.Is(err, store.ErrNotFound) {
+		return fmt.Errorf("%w: %w", errImageRemoved, err)
+	}
 	if err != nil {
 		return err
 	}

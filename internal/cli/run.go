@@ -12,6 +12,7 @@ import (
 	"rkt/internal/cli/appargs"
 	"rkt/internal/cli/podmanifest"
 	"rkt/internal/image/fetch"
+	"rkt/internal/image/store"
 	"rkt/internal/pod"
 	"rkt/internal/stage1"
 )
@@ -149,19 +150,36 @@ func (p *program) withPreparation(cmd *cobra.Command, r *run, do func(*preparati
 		return err
 	}
 	defer source.close()
-	content, err := p.podContent(cmd.Context(), r, images, policy)
-	if err != nil {
-		return err
-	}
 	pods, err := p.pods()
 	if err != nil {
 		return err
 	}
 	prep := &preparation{
-		run: r, pods: pods, images: images, content: content,
+		run: r, pods: pods, images: images,
 		findStage1: func(ctx context.Context) (*pod.Stage1, error) { return p.stage1(ctx, source, images) },
 	}
-	made, err := pods.Create()
+	for range maxPreparations {
+		if prep.content, err = p.podContent(cmd.Context(), r, images, policy); err == nil {
+			err = detail(p.withPod(cmd, prep, do))
+		}
+		if !errors.Is(err, errImageRemoved) {
+			break
+		}
+	}
+	return err
+}
+
+// maxPreparations bounds how often a pod is prepared anew because somebody has
+// removed one of its images after it was fetched.
+const maxPreparations = 3
+
+// errImageRemoved means that an image is not there any more.
+var errImageRemoved = errors.New("it was removed from the store before the pod was prepared")
+
+// withPod makes and prepares a pod and does something with it, as withPreparation
+// says.
+func (p *program) withPod(cmd *cobra.Command, prep *preparation, do func(*preparation, *pod.Pod) (keep bool, err error)) error {
+	made, err := prep.pods.Create()
 	if err != nil {
 		return fmt.Errorf("create pod: %w", err)
 	}
@@ -174,7 +192,7 @@ func (p *program) withPreparation(cmd *cobra.Command, r *run, do func(*preparati
 			p.messages(cmd).err(detail(left))
 		}
 	}
-	return detail(err)
+	return err
 }
 
 // fetchApps makes sure that all images are in the store.
@@ -186,6 +204,9 @@ func (p *program) fetchApps(ctx context.Context, args []*appargs.App, fetcher *f
 	var apps []podmanifest.App
 	for i, app := range args {
 		stored, err := fetcher.Store.Get(ids[i])
+		if errors.Is(err, store.ErrNotFound) {
+			err = errImageRemoved
+		}
 		if err != nil {
 			return nil, aboutImage(app.Image, err)
 		}

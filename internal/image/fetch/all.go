@@ -11,8 +11,13 @@ import (
 	"rkt/internal/image/web"
 )
 
-// maxAtOnce is how many images are fetched at once.
-const maxAtOnce = 4
+const (
+	// maxAtOnce is how many images are fetched at once.
+	maxAtOnce = 4
+	// maxTries bounds how often images are fetched again that were removed as
+	// soon as they were there.
+	maxTries = 3
+)
 
 // Want is one image of several that are wanted.
 type Want struct {
@@ -34,10 +39,22 @@ func (e *ImageError) Unwrap() error { return e.Err }
 
 // FetchAll makes sure that images and all that they depend on are in the store
 // and returns the images' ids, in order. Several are fetched at once. The error
-// is an *ImageError.
+// is an *ImageError. What others remove from the store meanwhile is fetched again,
+// within limits: ErrRemoved.
 func (f *Fetcher) FetchAll(ctx context.Context, wants []Want) (ids []string, err error) {
 	client := f.client()
 	defer client.Close()
+	for range maxTries {
+		ids, err = f.tryAll(ctx, client, wants)
+		if !errors.Is(err, ErrRemoved) {
+			break
+		}
+		f.diag(err.Error())
+	}
+	return ids, err
+}
+
+func (f *Fetcher) tryAll(ctx context.Context, client *web.Client, wants []Want) (ids []string, err error) {
 	list := make([]*want, len(wants))
 	for i, w := range wants {
 		list[i] = &want{ref: w.Reference, options: w.Options}

@@ -69,7 +69,7 @@ func (f *Fetcher) edges(t *tree, level []*want) (edges []edge, next []*want, err
 		}
 		img, err := f.Store.Get(w.id)
 		if err != nil {
-			return nil, nil, &ImageError{w.ref.Input, err}
+			return nil, nil, &ImageError{w.ref.Input, removed(err)}
 		}
 		t.names[w.id] = img.Manifest.Name
 		for _, dep := range img.Manifest.Dependencies {
@@ -144,11 +144,16 @@ func (f *Fetcher) checkDependency(dep appc.Dependency, id string) error {
 		return nil
 	}
 	packed, plain, err := f.Store.ArchiveSize(id)
-	if errors.Is(err, store.ErrNotFound) {
-		return err
-	}
 	if err == nil && dep.Size != uint64(packed) && dep.Size != uint64(plain) {
 		err = fmt.Errorf("%w: it has %d bytes, %d uncompressed, instead of %d", ErrMismatch, packed, plain, dep.Size)
+	}
+	return removed(err)
+}
+
+// removed explains why an image is not there that was there before.
+func removed(err error) error {
+	if errors.Is(err, store.ErrNotFound) {
+		return ErrRemoved
 	}
 	return err
 }

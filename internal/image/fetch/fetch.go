@@ -39,6 +39,8 @@ var (
 	ErrMismatch = errors.New("not the image that was asked for")
 	// ErrNotImage means that a server has sent something else.
 	ErrNotImage = errors.New("the server has sent a web page in place of an image")
+	// ErrRemoved means that somebody has removed an image as soon as it was there.
+	ErrRemoved = errors.New("it was removed from the store while it was fetched")
 	// ErrCycle means that an image depends on itself.
 	ErrCycle = errors.New("the image depends on itself")
 	// ErrTooMany means that an image has more dependencies than can be.

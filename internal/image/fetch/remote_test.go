@@ -514,6 +514,38 @@ func (w *waiter) Info(text string) {
 	}
 }
 
+// TestRemovedMeanwhile shows that an image which somebody removes while the server
+// says that it is as it was is fetched again.
+func TestRemovedMeanwhile(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t)
+	aci := w.image("example.com/a")
+	w.publish(pathA, aci)
+	id, conditional := "", 0
+	w.handlers[pathA] = func(rw http.ResponseWriter, r *http.Request) {
+		if r.Header.Get("If-None-Match") != "" {
+			conditional++
+			if err := w.fetcher.Store.Remove(id); err != nil {
+				t.Error(err)
+			}
+		}
+		serveContent(aci, `"one"`)(rw, r)
+	}
+	w.fetcher.Policy = PullUpdate
+	id = w.must(urlA)
+	ref, err := image.ParseReference(urlA)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids, err := w.fetcher.FetchAll(t.Context(), []Want{{Reference: ref}})
+	if err != nil || len(ids) != 1 || ids[0] != id || conditional != 1 {
+		t.Errorf("%v, %v, asked %d times whether it has changed", ids, err, conditional)
+	}
+	if _, err := w.fetcher.Store.Get(id); err != nil {
+		t.Error(err)
+	}
+}
+
 func TestDeferredSignature(t *testing.T) {
 	t.Parallel()
 	w := newWorld(t)

@@ -30,15 +30,7 @@ type Verification struct {
 // fetched again. A damaged disk or tree is made again.
 func (s *Store) Verify(ctx context.Context, id string) (Verification, error) {
 	id = appc.Hash(id).Key()
-	r, err := s.readRecord(id)
-	if err != nil {
-		return Verification{}, fmt.Errorf("image %q: %w", id, err)
-	}
-	err = s.verifyBlob(ctx, r)
-	if marked := errors.Is(err, ErrDamaged); marked != r.Damaged && (err == nil || marked) {
-		err = errors.Join(err, s.mark(ctx, id, marked))
-	}
-	if err != nil {
+	if err := s.verifyArchive(ctx, id); err != nil {
 		return Verification{}, err
 	}
 	parts, err := s.renderable(id)
@@ -53,14 +45,41 @@ func (s *Store) Verify(ctx context.Context, id string) (Verification, error) {
 	return Verification{disk.Rendered || tree.Rendered, errors.Join(disk.Rebuilt, tree.Rebuilt)}, err
 }
 
-// verifyBlob compares the stored bytes with what the record says, and what they
-// hold with the id.
-func (s *Store) verifyBlob(ctx context.Context, r *record) error {
-	f, err := s.openBlob(r.ID)
-	if err != nil {
+// verifyArchive verifies the archive of an image and notes what comes of it.
+func (s *Store) verifyArchive(ctx context.Context, id string) (err error) {
+	r, f, err := s.openRecorded(ctx, id)
+	if r == nil {
 		return err
 	}
-	defer f.Close()
+	if err == nil {
+		err = errors.Join(verifyBlob(ctx, r, f), f.Close())
+	}
+	if marked := errors.Is(err, ErrDamaged); marked != r.Damaged && (err == nil || marked) {
+		err = errors.Join(err, s.mark(ctx, r, marked))
+	}
+	return err
+}
+
+// openRecorded returns the record of an image, nil if there is none, and its
+// archive, open. They belong together, whoever imports the image again meanwhile,
+// compressed in another way.
+func (s *Store) openRecorded(ctx context.Context, id string) (*record, *os.File, error) {
+	l, err := s.lock(ctx, lockDir, id)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer l.release()
+	r, err := s.readRecord(id)
+	if err != nil {
+		return nil, nil, fmt.Errorf("image %q: %w", id, err)
+	}
+	f, err := s.openBlob(id)
+	return r, f, err
+}
+
+// verifyBlob compares the stored bytes with what the record says, and what they
+// hold with the id.
+func verifyBlob(ctx context.Context, r *record, f io.Reader) error {
 	digest := sha256.New()
 	bytes := io.TeeReader(archive.WithContext(ctx, f), digest)
 	plain, _, err := archive.Decompress(bytes)
@@ -79,18 +98,19 @@ func (s *Store) verifyBlob(ctx context.Context, r *record) error {
 	return nil
 }
 
-// mark notes in its record whether an image is damaged.
-func (s *Store) mark(ctx context.Context, id string, damaged bool) error {
-	l, err := s.lock(ctx, lockDir, id)
+// mark notes in its record whether an image is damaged, unless it was imported
+// again since that record was read.
+func (s *Store) mark(ctx context.Context, verified *record, damaged bool) error {
+	l, err := s.lock(ctx, lockDir, verified.ID)
 	if err != nil {
 		return err
 	}
 	defer l.release()
-	r, err := s.readRecord(id)
+	r, err := s.readRecord(verified.ID)
 	if errors.Is(err, ErrNotFound) {
 		return nil
 	}
-	if err != nil {
+	if err != nil || !r.ImportTime.Equal(verified.ImportTime) {
 		return err
 	}
 	r.Damaged = damaged
