@@ -54,10 +54,11 @@ type counter struct {
 	count func(int)
 }
 
+// Write counts what is to be sent before it is, so that who has got it all finds
+// it counted.
 func (c counter) Write(p []byte) (int, error) {
-	n, err := c.ResponseWriter.Write(p)
-	c.count(n)
-	return n, err
+	c.count(len(p))
+	return c.ResponseWriter.Write(p)
 }
 
 func (c counter) Unwrap() http.ResponseWriter { return c.ResponseWriter }
@@ -86,6 +87,13 @@ func (w *world) page(at, content string) {
 func (w *world) publish(at string, aci []byte) {
 	w.handlers[at] = send(aci)
 	w.handlers[at+".asc"] = send(w.signer.Sign(w.t, aci))
+}
+
+// bytes returns how many bytes were sent in answer to a request.
+func (w *world) bytes(key string) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.sent[key]
 }
 
 // requests returns how often something was asked for.
@@ -300,7 +308,7 @@ func TestCaching(t *testing.T) {
 				t.Errorf("%s: %s", tc.desc, again)
 			}
 		}
-		if n, sent := w.requests(pathA), w.sent[pathA]; n != tc.requests || sent != tc.bytesPerImage*len(aci) {
+		if n, sent := w.requests(pathA), w.bytes(pathA); n != tc.requests || sent != tc.bytesPerImage*len(aci) {
 			t.Errorf("%s: %d requests, %d bytes of %d", tc.desc, n, sent, len(aci))
 		}
 	}
@@ -447,12 +455,12 @@ func TestResume(t *testing.T) {
 				w.handlers[pathA+".asc"] = send(w.signer.Sign(t, other))
 			}
 		}
-		before := w.sent[pathA]
+		before := w.bytes(pathA)
 		id := w.must(urlA)
 		if packed, _, err := w.fetcher.Store.ArchiveSize(id); err != nil || packed != int64(len(want)) {
 			t.Errorf("%s: %d bytes, %v", tc.desc, packed, err)
 		}
-		if got := w.sent[pathA] - before; got != (tc.halves*len(want)+1)/2 {
+		if got := w.bytes(pathA) - before; got != (tc.halves*len(want)+1)/2 {
 			t.Errorf("%s: %d bytes on the wire, the image has %d", tc.desc, got, len(want))
 		}
 		if !strings.Contains(w.reports.all(), tc.said) {

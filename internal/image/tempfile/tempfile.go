@@ -25,6 +25,10 @@ const Prefix = ".tmp-"
 // maxTries bounds how often a name is tried anew because a sweeper took it.
 const maxTries = 100
 
+// errSwept means that a sweeper has removed what was just made, and nobody had
+// locked yet.
+var errSwept = errors.New("removed by a sweeper")
+
 // Temp is a temporary file or directory that its maker holds a lock on.
 type Temp struct {
 	// File is the open file or directory.
@@ -47,7 +51,11 @@ func CreateDir(dir string) (*Temp, error) {
 		if err := os.Mkdir(path, 0o700); err != nil {
 			return nil, err
 		}
-		return os.Open(path)
+		f, err := os.Open(path)
+		if errors.Is(err, fs.ErrNotExist) {
+			err = errSwept
+		}
+		return f, err
 	})
 }
 
@@ -55,7 +63,7 @@ func create(dir string, make func(string) (*os.File, error)) (*Temp, error) {
 	for range maxTries {
 		path := filepath.Join(dir, Prefix+rand.Text())
 		f, err := make(path)
-		if errors.Is(err, fs.ErrExist) {
+		if errors.Is(err, fs.ErrExist) || errors.Is(err, errSwept) {
 			continue
 		}
 		if err != nil {

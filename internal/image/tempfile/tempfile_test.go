@@ -106,6 +106,12 @@ func TestCreateAgainstSweep(t *testing.T) {
 		}
 	})
 	for range 500 {
+		made, err := tempfile.CreateDir(dir)
+		if err != nil {
+			t.Error(err)
+			break
+		}
+		made.Discard()
 		tmp, err := tempfile.Create(dir)
 		if err != nil {
 			t.Error(err)
