@@ -105,7 +105,11 @@ func (p *program) openStore() (*store.Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	images, err := store.Open(dir)
+	configured, err := p.configDirs().Images()
+	if err != nil {
+		return nil, detail(err)
+	}
+	images, err := store.OpenWith(dir, store.Options{MaxSize: configured.MaxSize})
 	if errors.Is(err, os.ErrPermission) {
 		err = errhint.With(err, "the images belong to root and, once set up, to group rkt; --dir chooses another place")
 	}

@@ -15,6 +15,7 @@ type Config struct {
 	DockerAuth map[string]DockerAuth
 	Paths      Paths
 	Stage1     Stage1
+	Images     Images
 }
 
 // Paths says where things are kept. What is empty was not configured; what is
@@ -22,6 +23,13 @@ type Config struct {
 type Paths struct {
 	Data         string // the data directory
 	Stage1Images string // the directory that --stage1-from-dir looks in
+}
+
+// Images says which images are taken.
+type Images struct {
+	// MaxSize is how much an image may have at most, as it is fetched and
+	// uncompressed, in bytes; 0 means that this is not configured.
+	MaxSize int64
 }
 
 // Stage1 names the image that pods run in when nobody names one. Name and

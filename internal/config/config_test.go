@@ -121,7 +121,7 @@ func TestBroken(t *testing.T) {
 		{"auth.d", `{"rktKind": "auth"}`, `line 1: rktVersion: missing`},
 		{"auth.d", `{"rktVersion": "v1"}`, `line 1: rktKind: missing`},
 		{"auth.d", `{"rktKind": "", "rktVersion": "v1"}`, `line 1: rktKind: must not be empty`},
-		{"auth.d", `{"rktKind": "auht", "rktVersion": "v1"}`, `line 1: rktKind: "auht" is none of auth, dockerAuth, paths, stage1, isolation`},
+		{"auth.d", `{"rktKind": "auht", "rktVersion": "v1"}`, `line 1: rktKind: "auht" is none of auth, dockerAuth, paths, stage1, isolation, images`},
 		{"auth.d", `{"rktKind": "auth", "rktVersion": "v2"}`, `line 1: rktVersion: "v2" of the kind "auth" is unknown, must be "v1"`},
 		{"auth.d", doc("paths", `"data": "/"`), `line 1: rktKind: "paths" does not belong into auth.d, only auth and dockerAuth`},
 		{"stage1.d", doc("auth", domains+basic), `line 1: rktKind: "auth" does not belong into stage1.d, only stage1 and isolation`},
@@ -157,6 +157,11 @@ func TestBroken(t *testing.T) {
 		{"auth.d", doc("dockerAuth", `"registries": ["a"], `+basic), `line 1: type: there is no such field; there are rktVersion, rktKind, registries, credentials`},
 		{"auth.d", doc("dockerAuth", `"credentials": {"user": "u", "password": "p"}`), `line 1: registries: missing`},
 
+		{"images.d", doc("images", `"maxSize": ""`), `line 1: maxSize: must not be empty`},
+		{"images.d", doc("images", `"maxSize": 7`), `line 1: maxSize: is a number, must be a string`},
+		{"images.d", doc("images", "\n"+`"maxSize": "lots"`), `line 2: maxSize: "lots" is not a quantity such as 16Mi, 1G or 500m`},
+		{"images.d", doc("images", `"maxSize": "0"`), `line 1: maxSize: must be more than nothing`},
+		{"images.d", doc("images", `"maxsize": "1"`), `line 1: maxsize: there is no such field; there are rktVersion, rktKind, maxSize`},
 		{"paths.d", doc("paths", `"data": "var"`), `line 1: data: "var" is not an absolute path`},
 		{"paths.d", doc("paths", `"stage1-images": 1`), `line 1: stage1-images: is a number, must be a string`},
 		{"paths.d", doc("paths", `"stage1": "/"`), `line 1: stage1: there is no such field; there are rktVersion, rktKind, data, stage1-images`},
@@ -236,6 +241,8 @@ func accepted() []struct{ dir, text string } {
 		{pathsDir, doc("paths", `"data": "/data", "stage1-images": "/images"`)},
 		{stage1Dir, doc("stage1", `"name": "a/b", "version": "1", "location": "/a"`)},
 		{stage1Dir, doc("stage1", `"location": "https://a/b.aci"`)},
+		{stage1Dir, doc("isolation", `"require": "kvm"`)},
+		{imagesDir, doc("images", `"maxSize": "1.5Gi"`)},
 	}
 }
 
@@ -265,7 +272,10 @@ func FuzzParse(f *testing.F) {
 			if err := json.Unmarshal(text, &kind); err != nil {
 				t.Fatal(err)
 			}
-			dir := map[string]string{kindAuth: authDir, kindDockerAuth: authDir, kindPaths: pathsDir, kindStage1: stage1Dir}[kind.Kind]
+			dir := map[string]string{
+				kindAuth: authDir, kindDockerAuth: authDir, kindPaths: pathsDir, kindStage1: stage1Dir,
+				kindIsolation: stage1Dir, kindImages: imagesDir,
+			}[kind.Kind]
 			settings, err := parse(text, dir)
 			if err != nil {
 				t.Fatalf("%s: %v", text, err)

@@ -16,7 +16,7 @@ import (
 type Dirs struct{ System, Local, User string }
 
 // All reads everything.
-func (d Dirs) All() (*Config, error) { return d.read(authDir, pathsDir, stage1Dir) }
+func (d Dirs) All() (*Config, error) { return d.read(authDir, pathsDir, stage1Dir, imagesDir) }
 
 // Auth reads the credentials.
 func (d Dirs) Auth() (*Config, error) { return d.read(authDir) }
@@ -37,6 +37,15 @@ func (d Dirs) Stage1() (Stage1, error) {
 		return Stage1{}, err
 	}
 	return c.Stage1, nil
+}
+
+// Images reads which images are taken.
+func (d Dirs) Images() (Images, error) {
+	c, err := d.read(imagesDir)
+	if err != nil {
+		return Images{}, err
+	}
+	return c.Images, nil
 }
 
 func (d Dirs) read(subdirs ...string) (*Config, error) {

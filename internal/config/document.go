@@ -20,10 +20,12 @@ const (
 	kindPaths      = "paths"
 	kindStage1     = "stage1"
 	kindIsolation  = "isolation"
+	kindImages     = "images"
 
 	authDir   = "auth.d"
 	pathsDir  = "paths.d"
 	stage1Dir = "stage1.d"
+	imagesDir = "images.d"
 )
 
 // Names of fields.
@@ -31,6 +33,7 @@ const (
 	fieldVersion     = "rktVersion"
 	fieldKind        = "rktKind"
 	fieldCredentials = "credentials"
+	fieldMaxSize     = "maxSize"
 )
 
 // kinds returns those that belong into a directory.
@@ -40,6 +43,8 @@ func kinds(dir string) []string {
 		return []string{kindAuth, kindDockerAuth}
 	case pathsDir:
 		return []string{kindPaths}
+	case imagesDir:
+		return []string{kindImages}
 	default:
 		return []string{kindStage1, kindIsolation}
 	}
@@ -63,7 +68,7 @@ func parse(b []byte, dir string) ([]setting, error) {
 		return nil, err
 	}
 	at := doc.members[fieldKind]
-	switch known := []string{kindAuth, kindDockerAuth, kindPaths, kindStage1, kindIsolation}; {
+	switch known := []string{kindAuth, kindDockerAuth, kindPaths, kindStage1, kindIsolation, kindImages}; {
 	case !slices.Contains(known, kind):
 		return nil, at.errorf("%q is none of %s", kind, strings.Join(known, ", "))
 	case version != version1:
@@ -80,6 +85,8 @@ func parse(b []byte, dir string) ([]setting, error) {
 		return parsePaths(doc)
 	case kindIsolation:
 		return parseIsolation(doc)
+	case kindImages:
+		return parseImages(doc)
 	default:
 		return parseStage1(doc)
 	}
@@ -200,6 +207,25 @@ func parseIsolation(doc *value) ([]setting, error) {
 	return []setting{{"the required isolation", doc.members["require"], func(c *Config) {
 		c.Stage1.RequireIsolation = wanted
 	}}}, nil
+}
+
+func parseImages(doc *value) ([]setting, error) {
+	if err := doc.only(fieldVersion, fieldKind, fieldMaxSize); err != nil {
+		return nil, err
+	}
+	text, err := doc.string(fieldMaxSize)
+	if err != nil {
+		return nil, err
+	}
+	at := doc.members[fieldMaxSize]
+	size, err := appc.ParseQuantity(text)
+	switch {
+	case err != nil:
+		return nil, at.errorf("%w", err)
+	case size.Value() == 0:
+		return nil, at.errorf("must be more than nothing")
+	}
+	return []setting{{"how large images may be", at, func(c *Config) { c.Images.MaxSize = size.Value() }}}, nil
 }
 
 func checkLocation(v *value) error {

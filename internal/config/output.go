@@ -3,6 +3,7 @@ package config
 import (
 	"maps"
 	"slices"
+	"strconv"
 )
 
 // Documents returns the configuration as documents that could be in files: one
@@ -26,6 +27,9 @@ func (c *Config) Documents() []any {
 		stage1Document{head{version1, kindStage1}, c.Stage1.Name, c.Stage1.Version, c.Stage1.Location})
 	if c.Stage1.RequireIsolation != "" {
 		documents = append(documents, isolationDocument{head{version1, kindIsolation}, string(c.Stage1.RequireIsolation)})
+	}
+	if c.Images.MaxSize != 0 {
+		documents = append(documents, imagesDocument{head{version1, kindImages}, strconv.FormatInt(c.Images.MaxSize, 10)})
 	}
 	return documents
 }
@@ -65,6 +69,11 @@ type stage1Document struct {
 type isolationDocument struct {
 	head
 	Require string `json:"require"`
+}
+
+type imagesDocument struct {
+	head
+	MaxSize string `json:"maxSize"`
 }
 
 type basicCredentials struct {

@@ -13,6 +13,7 @@ import (
 
 	"rkt/internal/errhint"
 	"rkt/internal/fault"
+	"rkt/internal/image/archive"
 	"rkt/internal/image/store"
 	"rkt/internal/image/web"
 )
@@ -154,7 +155,7 @@ func (w *imageWriter) Write(p []byte) (int, error) {
 // mayGoOn says whether what has come of an image is of use to the next who asks
 // for it.
 func (tr *transfer) mayGoOn(err error) bool {
-	return !errors.Is(err, store.ErrNoSpace) && !errors.Is(err, ErrNotImage)
+	return !errors.Is(err, store.ErrNoSpace) && !errors.Is(err, archive.ErrTooLarge) && !errors.Is(err, ErrNotImage)
 }
 
 // note writes down what is known of the image now.

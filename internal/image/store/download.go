@@ -50,10 +50,6 @@ type Download struct {
 // one may be open at a time, in whatever process; waiting is called if that has
 // to be waited for.
 func (s *Store) OpenDownload(ctx context.Context, url string, waiting func()) (*Download, error) {
-	room, err := s.free()
-	if err != nil {
-		return nil, err
-	}
 	path := filepath.Join(s.temporary(), urlKey(url))
 	l, err := lockPath(ctx, path+lockExtension, waiting)
 	if err != nil {
@@ -65,10 +61,13 @@ func (s *Store) OpenDownload(ctx context.Context, url string, waiting func()) (*
 		return nil, err
 	}
 	d := &Download{
-		Incoming: &Incoming{temp: tempfile.Adopt(f, path), store: s, room: room},
+		Incoming: &Incoming{temp: tempfile.Adopt(f, path), store: s},
 		lock:     l, validator: path + validatorExtension,
 	}
-	if d.size, err = f.Seek(0, io.SeekEnd); err != nil {
+	if d.size, err = f.Seek(0, io.SeekEnd); err == nil {
+		d.room, err = s.room(d.size)
+	}
+	if err != nil {
 		d.Discard()
 		return nil, err
 	}
@@ -84,15 +83,16 @@ func urlKey(url string) string {
 // Size returns how many bytes are there.
 func (d *Download) Size() int64 { return d.size }
 
-// CheckRoom says whether so many bytes more may come: ErrNoSpace.
+// CheckRoom says whether so many bytes more may come: ErrNoSpace, or
+// archive.ErrTooLarge if it is the image that is too large.
 func (d *Download) CheckRoom(bytes int64) error {
 	if bytes > d.room {
-		return d.store.explainSpace(archive.ErrTooLarge)
+		return d.store.explainImport(archive.ErrTooLarge)
 	}
 	return nil
 }
 
-// Write adds to the download: ErrNoSpace if the disk has too little room.
+// Write adds to the download. It may fail as CheckRoom does.
 func (d *Download) Write(p []byte) (int, error) {
 	n, err := d.Incoming.Write(p)
 	d.size += int64(n)

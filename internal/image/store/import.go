@@ -28,7 +28,7 @@ type Incoming struct {
 
 // NewIncoming makes an empty Incoming.
 func (s *Store) NewIncoming() (*Incoming, error) {
-	room, err := s.free()
+	room, err := s.room(0)
 	if err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func (s *Store) NewIncoming() (*Incoming, error) {
 // Write adds to the archive: ErrNoSpace if the disk has too little room.
 func (in *Incoming) Write(p []byte) (int, error) {
 	if int64(len(p)) > in.room {
-		return 0, in.store.explainSpace(archive.ErrTooLarge)
+		return 0, in.store.explainImport(archive.ErrTooLarge)
 	}
 	n, err := in.temp.File.Write(p)
 	in.room -= int64(n)
@@ -65,13 +65,13 @@ func (in *Incoming) Manifest(ctx context.Context) (*appc.ImageManifest, error) {
 	if err != nil {
 		return nil, err
 	}
-	limits, err := in.store.limits()
+	limits, err := in.store.importLimits()
 	if err != nil {
 		return nil, err
 	}
 	b, err := archive.PeekManifest(r, limits)
 	if err != nil {
-		return nil, in.store.explainSpace(err)
+		return nil, in.store.explainImport(err)
 	}
 	return appc.ParseImageManifest(b)
 }
@@ -98,7 +98,7 @@ type Origin struct {
 func (s *Store) Import(ctx context.Context, in *Incoming, origin Origin) (*Image, error) {
 	r, manifest, err := s.examine(ctx, in, origin)
 	if err != nil {
-		return nil, s.explainSpace(err)
+		return nil, s.explainImport(err)
 	}
 	l, err := s.lock(ctx, lockDir, r.ID)
 	if err != nil {
@@ -122,7 +122,7 @@ func (s *Store) examine(ctx context.Context, in *Incoming, origin Origin) (*reco
 	if err != nil {
 		return nil, nil, err
 	}
-	limits, err := s.limits()
+	limits, err := s.importLimits()
 	if err != nil {
 		return nil, nil, err
 	}

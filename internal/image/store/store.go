@@ -63,8 +63,10 @@ const defaultReserve = 1 << 30
 // Options are for tests and for hosts with wishes. The zero value is right for
 // most.
 type Options struct {
-	// Limits bound the archives that are taken, beside the free space.
-	Limits archive.Limits
+	// MaxSize is how many bytes an image may have to be taken, as it comes and
+	// uncompressed; 0 if only the disk sets a limit. It is no matter to images
+	// that are in the store.
+	MaxSize int64
 	// Reserve is how many bytes of the disk are left free, 1 GiB if 0.
 	Reserve int64
 }
@@ -182,18 +184,26 @@ func (s *Store) manifest(id string) string   { return s.shard(manifestDir, id) }
 func (s *Store) recordFile(id string) string { return filepath.Join(s.dir, indexDir, id) }
 func (s *Store) temporary() string           { return filepath.Join(s.dir, tmpDir) }
 
-// limits returns what an archive may hold: no more than what the disk has room
-// for once it is rendered.
+// limits returns what a stored archive may hold: no more than what the disk has
+// room for once it is rendered.
 func (s *Store) limits() (archive.Limits, error) {
 	free, err := s.free()
-	if err != nil {
-		return archive.Limits{}, err
+	return archive.Limits{Size: free}, err
+}
+
+// importLimits returns what an archive may hold to be taken.
+func (s *Store) importLimits() (archive.Limits, error) {
+	room, err := s.room(0)
+	return archive.Limits{Size: room}, err
+}
+
+// room returns how many bytes more may come of an image of which there are some.
+func (s *Store) room(there int64) (int64, error) {
+	free, err := s.free()
+	if limit := s.options.MaxSize; limit > 0 {
+		free = min(free, max(limit-there, 1))
 	}
-	limits := s.options.Limits
-	if limits.Size == 0 || limits.Size > free {
-		limits.Size = free
-	}
-	return limits, nil
+	return free, err
 }
 
 // free returns how many bytes may still be written, at least one.
@@ -205,10 +215,20 @@ func (s *Store) free() (int64, error) {
 	return max(int64(st.Bavail)*st.Bsize-s.options.Reserve, 1), nil
 }
 
+// explainImport is explainSpace for an image that is to be taken.
+func (s *Store) explainImport(err error) error {
+	limit := s.options.MaxSize
+	if free, freeErr := s.free(); errors.Is(err, archive.ErrTooLarge) && limit > 0 && limit < free && freeErr == nil {
+		return errhint.With(fmt.Errorf("%w: it has more than the %d bytes that images may have", archive.ErrTooLarge, limit),
+			`"maxSize" in the configuration's images.d says so`)
+	}
+	return s.explainSpace(err)
+}
+
 // explainSpace gives errors that come from a full disk, or from the care to
 // not fill it, their class and a hint.
 func (s *Store) explainSpace(err error) error {
-	if errors.Is(err, archive.ErrTooLarge) && s.options.Limits.Size == 0 || errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
+	if errors.Is(err, archive.ErrTooLarge) || errors.Is(err, unix.ENOSPC) || errors.Is(err, unix.EDQUOT) {
 		return errhint.With(fmt.Errorf("%w: %w", ErrNoSpace, err),
 			fmt.Sprintf("free some space in %s, where %d MiB are left unused, or remove images with \"rkt image rm\"",
 				s.dir, s.options.Reserve>>20))

@@ -329,7 +329,7 @@ func TestNoSpace(t *testing.T) {
 	if left := files(t, dir); len(left) > 0 {
 		t.Errorf("left: %v", left)
 	}
-	limited, err := store.OpenWith(dir, store.Options{Reserve: 1, Limits: archive.Limits{Size: 4096}})
+	limited, err := store.OpenWith(dir, store.Options{Reserve: 1, MaxSize: 4096})
 	if err != nil {
 		t.Fatal(err)
 	}
