@@ -22,6 +22,30 @@ type preparation struct {
 	// findStage1 is called when the collector of images can't take it away any
 	// more, and sets stage1.
 	findStage1 func(context.Context) (*pod.Stage1, error)
+	// release lets the collector go on, nil if it doesn't wait for this one.
+	release func() error
+}
+
+// lock keeps the collector of images from removing any. It does nothing if it has
+// done so already.
+func (prep *preparation) lock(ctx context.Context) (err error) {
+	if prep.release != nil {
+		return nil
+	}
+	if prep.release, err = prep.pods.LockPreparing(ctx); err != nil {
+		return fmt.Errorf("wait for the collector of images: %w", err)
+	}
+	return nil
+}
+
+// unlock undoes lock.
+func (prep *preparation) unlock() error {
+	if prep.release == nil {
+		return nil
+	}
+	release := prep.release
+	prep.release = nil
+	return release()
 }
 
 // prepare fills the pod's directory.
@@ -31,15 +55,15 @@ func (prep *preparation) prepare(ctx context.Context, made *pod.Pod) error {
 			return fmt.Errorf("save the pod's UUID: %w", err)
 		}
 	}
-	release, err := prep.pods.LockPreparing(ctx)
-	if err != nil {
-		return fmt.Errorf("wait for the collector of images: %w", err)
+	if err := prep.lock(ctx); err != nil {
+		return err
 	}
+	var err error
 	if prep.stage1, err = prep.findStage1(ctx); err != nil {
-		return errors.Join(err, release())
+		return errors.Join(err, prep.unlock())
 	}
 	err = prep.fill(ctx, made)
-	if err := errors.Join(err, release()); err != nil {
+	if err := errors.Join(err, prep.unlock()); err != nil {
 		return fmt.Errorf("prepare pod: %w", err)
 	}
 	return nil

@@ -158,22 +158,24 @@ func (p *program) withPreparation(cmd *cobra.Command, r *run, do func(*preparati
 		run: r, pods: pods, images: images,
 		findStage1: func(ctx context.Context) (*pod.Stage1, error) { return p.stage1(ctx, source, images) },
 	}
-	for range maxPreparations {
-		if prep.content, err = p.podContent(cmd.Context(), r, images, policy); err == nil {
-			err = detail(p.withPod(cmd, prep, do))
+	prepare := func() error {
+		if prep.content, err = p.podContent(cmd.Context(), r, images, policy); err != nil {
+			return err
 		}
-		if !errors.Is(err, errImageRemoved) {
-			break
-		}
+		return detail(p.withPod(cmd, prep, do))
 	}
-	return err
+	if err = prepare(); !errors.Is(err, errImageRemoved) {
+		return err
+	}
+	// Once more, with nobody removing anything even while images are fetched.
+	if err := prep.lock(cmd.Context()); err != nil {
+		return err
+	}
+	defer func() { _ = prep.unlock() }() // unless the preparation has done it
+	return prepare()
 }
 
-// maxPreparations bounds how often a pod is prepared anew because somebody has
-// removed one of its images after it was fetched.
-const maxPreparations = 3
-
-// errImageRemoved means that an image is not there any more.
+// errImageRemoved means that somebody has removed an image after it was fetched.
 var errImageRemoved = errors.New("it was removed from the store before the pod was prepared")
 
 // withPod makes and prepares a pod and does something with it, as withPreparation
