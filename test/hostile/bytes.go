@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 
@@ -43,40 +44,28 @@ func sizes(t testing.TB) []Vector {
 	t.Helper()
 	size := func(value string) func([]byte) { return func(h []byte) { copy(h[124:136], value) } }
 	f := imagetest.File("rootfs/f", "")
-	return []Vector{
+	return append(sparse(t), []Vector{
 		{Name: "negative-size", Data: patched(t, "negative-size", f, size(strings.Repeat("\xff", 12))), Refused: "not a tar archive, or a damaged one"},
 		{Name: "huge-size", Data: patched(t, "huge-size", f, size("\x80\x00\x00\x00\x7f\xff\xff\xff\xff\xff\xff\xff")), Refused: "not enough free disk space"},
 		{Name: "size-beyond-end", Data: patched(t, "size-beyond-end", f, size("00000010000\x00")), Refused: "it is truncated"},
-		sparse(t),
+	}...)
+}
+
+// sparse returns files of 64 MiB with one byte at their ends.
+func sparse(t testing.TB) []Vector {
+	t.Helper()
+	const length = 64 << 20
+	files := map[string]File{"sparse": {Type: tar.TypeReg, Mode: 0o644, Size: length}}
+	return []Vector{
+		{Name: "sparse-pax", Data: sparseImage(t, "sparse-pax", length), Files: files},
+		{Name: "sparse-gnu", Data: withRaw(t, "sparse-gnu", oldSparse("rootfs/sparse", length)), Files: files},
 	}
 }
 
-// sparse is a file of 64 MiB with one byte at its end, in the first sparse
-// format of PAX.
-func sparse(t testing.TB) Vector {
+// sparseImage has a file with one byte at its end, in the first sparse format of
+// PAX. The writer of the standard library writes no sparse files.
+func sparseImage(t testing.TB, name string, length int64) []byte {
 	t.Helper()
-	const name, length = "sparse", 64 << 20
-	e := imagetest.File("rootfs/sparse", "x")
-	var b bytes.Buffer
-	w := tar.NewWriter(&b)
-	text := manifest(name)
-	for _, h := range []*tar.Header{
-		{Typeflag: tar.TypeReg, Name: "manifest", Size: int64(len(text)), Mode: 0o644},
-		{Typeflag: tar.TypeDir, Name: "rootfs", Mode: 0o755},
-	} {
-		if err := w.WriteHeader(h); err != nil {
-			t.Fatal(err)
-		}
-		if h.Size > 0 {
-			if _, err := io.WriteString(w, text); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	if err := w.Flush(); err != nil {
-		t.Fatal(err)
-	}
-	// The writer of the standard library writes no sparse files.
 	records := ""
 	for _, kv := range [][2]string{
 		{"GNU.sparse.size", fmt.Sprint(length)},
@@ -88,22 +77,38 @@ func sparse(t testing.TB) Vector {
 		record := fmt.Sprintf("%d %s=%s\n", n+len(fmt.Sprint(n+2)), kv[0], kv[1])
 		records += record
 	}
-	raw := func(kind byte, name, data string) {
-		h := make([]byte, block)
-		copy(h, name)
-		copy(h[100:], "0000644\x000000000\x000000000\x00")
-		copy(h[124:], fmt.Sprintf("%011o\x0000000000000\x00", len(data)))
-		h[156] = kind
-		copy(h[257:], "ustar\x0000")
-		sign(h)
-		b.Write(h)
-		b.WriteString(data)
-		b.Write(make([]byte, (block-len(data)%block)%block))
-	}
-	raw(tar.TypeXHeader, "pax", records)
-	raw(tar.TypeReg, e.Name, e.Data)
-	b.Write(make([]byte, 2*block))
-	return Vector{Name: name, Data: b.Bytes(), Files: map[string]File{"sparse": {Type: tar.TypeReg, Mode: 0o644, Size: length}}}
+	return withRaw(t, name, slices.Concat(raw(tar.TypeXHeader, "pax", records), raw(tar.TypeReg, "rootfs/sparse", "x")))
+}
+
+// oldSparse is an entry for a file with one byte at its end, in the format that
+// GNU tar had before PAX. Source: GNU tar manual, "Old GNU Format".
+func oldSparse(name string, length int64) []byte {
+	b := raw('S', name, "x")
+	h := b[:block]
+	copy(h[257:], "ustar  \x00")
+	copy(h[386:], fmt.Sprintf("%011o\x00%011o\x00", length-1, 1))
+	copy(h[483:], fmt.Sprintf("%011o\x00", length))
+	sign(h)
+	return b
+}
+
+// raw returns an entry for which there is no writer.
+func raw(kind byte, name, data string) []byte {
+	h := make([]byte, block)
+	copy(h, name)
+	copy(h[100:], "0000644\x000000000\x000000000\x00")
+	copy(h[124:], fmt.Sprintf("%011o\x0000000000000\x00", len(data)))
+	h[156] = kind
+	copy(h[257:], "ustar\x0000")
+	sign(h)
+	return slices.Concat(h, []byte(data), make([]byte, (block-len(data)%block)%block))
+}
+
+// withRaw returns an image with raw entries at its end.
+func withRaw(t testing.TB, name string, entries []byte) []byte {
+	t.Helper()
+	good := imagetest.ACI(t, manifest(name))
+	return slices.Concat(good[:len(good)-2*block], entries, make([]byte, 2*block))
 }
 
 // doubles have names more than once.
@@ -149,6 +154,20 @@ func metadata(t testing.TB) []Vector {
 	}
 }
 
+// plain are good images, in every way to compress them.
+func plain(t testing.TB) []Vector {
+	t.Helper()
+	aci := func(name string) []byte {
+		return imagetest.ACI(t, manifest(name), imagetest.Program("rootfs/app", "#!/bin/sh\n"))
+	}
+	files := map[string]File{"app": {Type: tar.TypeReg, Mode: 0o755, Content: "#!/bin/sh\n"}}
+	all := []Vector{{Name: "plain", Data: aci("plain"), Files: files}}
+	for _, tool := range []string{"gzip", "bzip2", "xz"} {
+		all = append(all, Vector{Name: tool, Data: compress(t, tool, bytes.NewReader(aci(tool))), Files: files})
+	}
+	return all
+}
+
 // structures are no images.
 func structures(t testing.TB) []Vector {
 	t.Helper()
@@ -156,52 +175,67 @@ func structures(t testing.TB) []Vector {
 	gz := imagetest.Gzip(t, good)
 	flipped := bytes.Clone(gz)
 	flipped[len(flipped)-6] ^= 1
-	unknown := patched(t, "unknown-type", imagetest.File("rootfs/f", ""), func(h []byte) { h[156] = 'V' })
-	return []Vector{
+	unknown := patched(t, "structures", imagetest.File("rootfs/f", ""), func(h []byte) { h[156] = 'V' })
+	all := []Vector{
 		{Name: "empty", Refused: "it is empty"},
+		{Name: "nonsense", Data: []byte("hello\n"), Refused: "neither a tar archive nor"},
 		{Name: "html", Data: []byte("<!DOCTYPE html><html><body>404</body></html>"), Refused: "neither a tar archive nor", RefusedOnline: "the server has sent a web page"},
 		{Name: "no-manifest", Data: imagetest.Tar(t, imagetest.Dir("rootfs")), Refused: "it has no manifest"},
-		{Name: "no-rootfs", Data: imagetest.Tar(t, imagetest.File("manifest", manifest("no-rootfs"))), Refused: "it has no rootfs"},
+		{Name: "no-rootfs", Data: imagetest.Tar(t, imagetest.File("manifest", manifest("structures"))), Refused: "it has no rootfs"},
 		{Name: "manifest-link", Data: imagetest.Tar(t, imagetest.Symlink("manifest", "/etc/passwd"), imagetest.Dir("rootfs")), Refused: "the manifest is not a regular file"},
+		{Name: "large-manifest", Data: imagetest.Tar(t, imagetest.File("manifest", strings.Repeat(" ", 2<<20)), imagetest.Dir("rootfs")), Refused: "the manifest has 2097152 bytes"},
 		{Name: "unknown-type", Data: unknown, Refused: "is not known"},
 		{Name: "end-cut-off", Data: good[:len(good)-2*block], Refused: "its end is not marked"},
 		{Name: "two-archives", Data: append(bytes.Clone(good), good...), Refused: "there is data after its end"},
+		{Name: "more-after-the-end", Data: append(bytes.Clone(good), "more"...), Refused: "data after its end"},
 		{Name: "gzip-truncated", Data: gz[:len(gz)-9], Refused: "it is truncated"},
 		{Name: "gzip-checksum", Data: flipped, Refused: "the compressed data is damaged"},
 		{Name: "gzip-and-garbage", Data: append(bytes.Clone(gz), "garbage, and more of it"...), Refused: "the compressed data is damaged"},
 	}
-}
-
-const (
-	// Room is how much a store must be able to hold at most for the bombs to be
-	// bombs, in bytes.
-	Room = 700 << 20
-
-	million = 1_000_000
-)
-
-// bombs are small until they are looked at.
-func bombs(t testing.TB) []Vector {
-	t.Helper()
-	all := []Vector{{Name: "million-entries", Data: compressed(t, "million-entries", "gzip", million, "rootfs/d"), Refused: "more than 500000 entries"}}
-	for _, tool := range []string{"gzip", "bzip2", "xz"} {
-		name := tool + "-bomb"
-		all = append(all, Vector{Name: name, Data: compressed(t, name, tool, 0, ""), Refused: "not enough free disk space"})
+	for i := range all {
+		all[i].Image = "structures"
 	}
 	return all
 }
 
-// compressed returns an image compressed with a tool: a file of Room and more
-// zeros, or so many entries for one directory.
+const million = 1_000_000
+
+// bombs are small until they are looked at.
+func bombs(t testing.TB) []Vector {
+	t.Helper()
+	all := []Vector{
+		{Name: "million-entries", Data: compressed(t, "million-entries", "gzip", million, "rootfs/d"), Refused: "more than 500000 entries"},
+		{Name: "sparse-bomb", Data: sparseImage(t, "sparse-bomb", 1<<50), Refused: "not enough free disk space"},
+	}
+	for _, tool := range []string{"gzip", "bzip2", "xz"} {
+		name := tool + "-bomb"
+		data := compressed(t, name, tool, 0, "")
+		all = append(
+			all,
+			Vector{Name: name + "-on-tight-disk", Image: name, Where: TightDisk, Data: data, Refused: "not enough free disk space"},
+			Vector{Name: name + "-beyond-limit", Image: name, Where: SizeLimit, Data: data, Refused: "image too large: it has more than the 16777216 bytes that images may have"},
+		)
+	}
+	return all
+}
+
+// compressed returns an image compressed with a tool: a file of more zeros than
+// there is room for, or so many entries for one directory.
 func compressed(t testing.TB, name, tool string, entries int, dir string) []byte {
 	t.Helper()
 	pr, pw := io.Pipe()
 	go func() { _ = pw.CloseWithError(bomb(t, pw, name, entries, dir)) }()
 	defer pr.Close()
+	return compress(t, tool, pr)
+}
+
+// compress returns what a tool makes of something.
+func compress(t testing.TB, tool string, from io.Reader) []byte {
+	t.Helper()
 	var out bytes.Buffer
 	if tool == "gzip" {
 		w, _ := gzip.NewWriterLevel(&out, gzip.BestSpeed)
-		if _, err := io.Copy(w, pr); err != nil {
+		if _, err := io.Copy(w, from); err != nil {
 			t.Fatal(err)
 		}
 		if err := w.Close(); err != nil {
@@ -210,7 +244,7 @@ func compressed(t testing.TB, name, tool string, entries int, dir string) []byte
 		return out.Bytes()
 	}
 	cmd := exec.Command(tool, "-1", "-c")
-	cmd.Stdin, cmd.Stdout = pr, &out
+	cmd.Stdin, cmd.Stdout = from, &out
 	if err := cmd.Run(); err != nil {
 		t.Fatalf("%s: %v", tool, err)
 	}
@@ -234,7 +268,7 @@ func bomb(t testing.TB, w io.Writer, name string, entries int, dir string) error
 		_, err := w.Write(make([]byte, 2*block))
 		return err
 	}
-	const size = Room + 100<<20
+	const size = 2 * TightRoom
 	image := patched(t, name, imagetest.File("rootfs/zeros", ""), func(h []byte) { copy(h[124:136], fmt.Sprintf("%011o\x00", size)) })
 	if _, err := w.Write(image[:len(image)-2*block]); err != nil {
 		return err

@@ -1,11 +1,12 @@
 // Package hostile holds hostile and odd images, each with the verdict that every
 // way into the store must come to, and with what must be made of those that are
-// accepted.
+// accepted. The rows are tables: add one where it belongs.
 package hostile
 
 import (
 	"archive/tar"
 	"bytes"
+	"cmp"
 	"strings"
 	"testing"
 
@@ -14,8 +15,12 @@ import (
 
 // Vector is one image.
 type Vector struct {
-	// Name is the last part of the image's name and says what is in it.
+	// Name says what is in it.
 	Name string
+	// Image is the last part of the image's name, that of the vector if empty.
+	Image string
+	// Where the image is to come to, anywhere if it doesn't matter.
+	Where Where
 	// Data is the archive, as it is served.
 	Data []byte
 	// Refused is part of the error, empty if the image is accepted.
@@ -27,6 +32,26 @@ type Vector struct {
 	// file only Link is looked at.
 	Files map[string]File
 }
+
+// Where is a kind of place for images to come to.
+type Where int
+
+// Kinds of places.
+const (
+	Anywhere  Where = iota
+	TightDisk       // a disk with TightRoom
+	SizeLimit       // a host whose configuration says that images may have TightRoom
+)
+
+// TightRoom is how many bytes an image may have in a tight place.
+const TightRoom = 16 << 20
+
+// ImageName returns the name of the vector's image without the version, which is
+// "1".
+func (v *Vector) ImageName() string { return Prefix + cmp.Or(v.Image, v.Name) }
+
+// Prefix is what all images' names begin with.
+const Prefix = "example.com/vectors/"
 
 // File is what must be at a path of the rootfs.
 type File struct {
@@ -45,7 +70,7 @@ func All(t testing.TB) []Vector {
 	t.Helper()
 	var all []Vector
 	for _, group := range []func(testing.TB) []Vector{
-		escapes, specials, accounts, names, sizes, doubles, metadata, structures, bombs,
+		escapes, specials, accounts, names, sizes, doubles, metadata, plain, structures, bombs,
 	} {
 		all = append(all, group(t)...)
 	}
@@ -54,7 +79,7 @@ func All(t testing.TB) []Vector {
 
 // manifest returns the manifest of a vector.
 func manifest(name string) string {
-	return imagetest.Manifest("example.com/vectors/"+name, "1", []string{"/app"})
+	return imagetest.Manifest(Prefix+name, "1", []string{"/app"})
 }
 
 // refused is an image that must be refused.

@@ -12,14 +12,19 @@ const imagePath = "/app.aci"
 
 // servers is the table of servers.
 func servers() []serverVector {
-	return append(plainServers(), serverVector{"redirect to this machine", func(s *server, aci, _ []byte) {
-		s.handlers["/elsewhere"] = serve(aci)
-		redirect(func(s *server) string { return s.https.URL + "/elsewhere" })(s, nil, nil)
-	}, accepted, "a server elsewhere may not lead to this machine, 127.0.0.1"}, serverVector{
-		"tag to this machine", func(s *server, _, _ []byte) {
+	const refused = "a server elsewhere may not lead to this machine, 127.0.0.1"
+	stalled := "the server sends nothing or next to nothing"
+	return append(plainServers(), []serverVector{
+		{"redirect to this machine", func(s *server, aci, _ []byte) {
+			s.handlers["/elsewhere"] = serve(aci)
+			redirect(func(s *server) string { return s.https.URL + "/elsewhere" })(s, nil, nil)
+		}, accepted, refused, false},
+		{"tag to this machine", func(s *server, _, _ []byte) {
 			s.page(`<meta name="ac-discovery" content="example.com ` + s.https.URL + `/app.{ext}">`)
-		}, accepted, "a server elsewhere may not lead to this machine, 127.0.0.1",
-	})
+		}, accepted, refused, false},
+		{"idle", func(s *server, aci, _ []byte) { s.handlers[imagePath] = slow(aci[:100], time.Hour) }, stalled, "", true},
+		{"slow-loris", func(s *server, aci, _ []byte) { s.handlers[imagePath] = slow(aci, time.Second) }, stalled, "", true},
+	}...)
 }
 
 // plainServers are those with the same verdict in every way.
@@ -86,8 +91,6 @@ func plainServers() []serverVector {
 		{"page with nonsense", func(s *server, _, _ []byte) {
 			s.page(strings.Repeat("<title></title><meta name=x <<<>>", 1000) + `><meta name="ac-discovery" content="example.com https://example.com/app.{ext}">`)
 		}, accepted},
-		{"idle", func(s *server, aci, _ []byte) { s.handlers[imagePath] = slow(aci[:100], time.Hour) }, "the server sends nothing or next to nothing"},
-		{"slow-loris", func(s *server, aci, _ []byte) { s.handlers[imagePath] = slow(aci, time.Second) }, "the server sends nothing or next to nothing"},
 	}
 	var vectors []serverVector
 	for _, row := range rows {

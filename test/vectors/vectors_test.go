@@ -16,8 +16,9 @@ import (
 	"rkt/internal/image/imagetest"
 )
 
-// patience bounds one run of rkt, which takes a second at most when it works.
-const patience = 2 * time.Minute
+// patience bounds one run of rkt, which takes a second at most when it works, on a
+// machine that has nothing else to do, and half a minute if a server is slow.
+const patience = 5 * time.Minute
 
 // accepted is the verdict of what must work; other verdicts are patterns of
 // what rkt says, whose status is 254 then.
@@ -48,14 +49,21 @@ func newRig(t *testing.T) *rig {
 // host is an empty data directory and a configuration that trusts the key.
 type host struct {
 	*rig
-	t   *testing.T
-	dir string
-	env []string
+	t    *testing.T
+	dir  string
+	data string // the data directory
+	env  []string
 }
 
 func (r *rig) newHost(t *testing.T) *host {
 	t.Helper()
-	h := &host{rig: r, t: t, dir: t.TempDir(), env: os.Environ()}
+	return r.newHostAt(t, filepath.Join(t.TempDir(), "data"))
+}
+
+// newHostAt returns a host whose data directory is elsewhere.
+func (r *rig) newHostAt(t *testing.T, data string) *host {
+	t.Helper()
+	h := &host{rig: r, t: t, dir: t.TempDir(), data: data, env: os.Environ()}
 	if out, status := h.rktRun("trust", "--root", "--skip-fingerprint-review", r.key); status != 0 {
 		t.Fatal(out)
 	}
@@ -68,7 +76,7 @@ func (h *host) rktRun(args ...string) (string, int) {
 	ctx, cancel := context.WithTimeout(h.t.Context(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, h.rkt, append([]string{
-		"--dir=" + h.dir + "/data", "--local-config=" + h.dir + "/etc", "--system-config=" + h.dir + "/usr",
+		"--dir=" + h.data, "--local-config=" + h.dir + "/etc", "--system-config=" + h.dir + "/usr",
 	}, args...)...)
 	cmd.Env = h.env
 	out, err := cmd.CombinedOutput()
@@ -82,28 +90,35 @@ func (h *host) rktRun(args ...string) (string, int) {
 	return string(out), cmd.ProcessState.ExitCode()
 }
 
-// verdict fetches an image and compares what comes of it with the verdict.
-func (h *host) verdict(want string, args ...string) {
+// verdict fetches an image and compares what comes of it with the verdict. It
+// returns the id of an image that is good.
+func (h *host) verdict(want string, args ...string) (id string) {
 	h.t.Helper()
 	out, status := h.rktRun(append([]string{"fetch", "--full"}, args...)...)
+	lines := strings.Split(strings.TrimSpace(out), "\n")
+	last := lines[len(lines)-1]
 	switch {
 	case want == accepted && status != 0:
 		h.t.Errorf("rkt fetch %s: status %d, but it is good:\n%.2000s", strings.Join(args, " "), status, out)
 	case want == accepted:
+		return strings.TrimSpace(out[max(0, strings.LastIndex(out, "sha512-")):])
 	case status != 254 || !regexp.MustCompile(want).MatchString(out):
 		h.t.Errorf("rkt fetch %s: status %d, no %q in\n%.2000s", strings.Join(args, " "), status, want, out)
 	case strings.Contains(out, "panic") || strings.Contains(out, "goroutine"):
 		h.t.Errorf("rkt fetch %s:\n%.2000s", strings.Join(args, " "), out)
+	case !strings.HasPrefix(last, "fetch: ") && !strings.HasPrefix(last, "hint: "):
+		h.t.Errorf("rkt fetch %s ends with %q", strings.Join(args, " "), last)
 	default:
 		h.wantNothing()
 	}
+	return ""
 }
 
 // wantNothing fails if anything but an unfinished download of what is good so far
 // is left.
 func (h *host) wantNothing() {
 	h.t.Helper()
-	err := filepath.WalkDir(filepath.Join(h.dir, "data/cas"), func(path string, e fs.DirEntry, err error) error {
+	err := filepath.WalkDir(filepath.Join(h.data, "cas"), func(path string, e fs.DirEntry, err error) error {
 		if err == nil && !e.IsDir() && filepath.Base(filepath.Dir(path)) != "tmp" {
 			h.t.Errorf("left behind: %s", path)
 		}
@@ -120,83 +135,51 @@ func (h *host) wantNothing() {
 // entrance is a way for an image to come to rkt.
 type entrance struct {
 	name string
-	// fetch lets the image in by this way; want is the verdict.
-	fetch func(h *host, aci, sig []byte, want string)
+	// fetch lets the image with the given name in by this way; want is the verdict.
+	// It returns the id of what was let in.
+	fetch func(h *host, image string, aci, sig []byte, want string) (id string)
 }
 
-func entrances(t *testing.T) []entrance {
-	t.Helper()
+func entrances() []entrance {
 	return []entrance{
 		{"file", byFile},
-		{"url", func(h *host, aci, sig []byte, want string) {
-			newServer(h, files{"/app.aci": aci, "/app.aci.asc": sig}).verdictURL(want)
+		{"url", func(h *host, image string, aci, sig []byte, want string) string {
+			return newServer(h, image, files{imagePath: aci, imagePath + ".asc": sig}).verdictURL(want)
 		}},
-		{"name", func(h *host, aci, sig []byte, want string) {
-			newServer(h, files{"/app.aci": aci, "/app.aci.asc": sig}).verdictName(want)
+		{"name", func(h *host, image string, aci, sig []byte, want string) string {
+			return newServer(h, image, files{imagePath: aci, imagePath + ".asc": sig}).verdictName(want)
 		}},
 	}
 }
 
-func byFile(h *host, aci, sig []byte, want string) {
+func byFile(h *host, _ string, aci, sig []byte, want string) string {
 	h.t.Helper()
 	path := filepath.Join(h.dir, "app.aci")
 	if err := errors.Join(os.WriteFile(path, aci, 0o600), os.WriteFile(path+".asc", sig, 0o600)); err != nil {
 		h.t.Fatal(err)
 	}
-	h.verdict(want, path)
-}
-
-// vector is an image and the verdict on it.
-type vector struct {
-	name string
-	make func(t *testing.T) []byte
-	want string // accepted, or a pattern of what is said
-}
-
-// TestImages lets every image in by every entrance. Each is signed by a trusted
-// key: who signs may be fooled, and an image may not hurt even then.
-func TestImages(t *testing.T) {
-	t.Parallel()
-	r := newRig(t)
-	for _, v := range images() {
-		t.Run(v.name, func(t *testing.T) {
-			t.Parallel()
-			aci := v.make(t)
-			sig := r.signer.Sign(t, aci)
-			for _, e := range entrances(t) {
-				t.Run(e.name, func(t *testing.T) { e.fetch(r.newHost(t), aci, sig, v.want) })
-			}
-		})
-	}
+	return h.verdict(want, path)
 }
 
 // TestVerdicts shows that the harness can tell good from bad.
 func TestVerdicts(t *testing.T) {
 	t.Parallel()
 	r := newRig(t)
-	for _, e := range entrances(t) {
+	for _, e := range entrances() {
 		good := aci(t)
 		h := r.newHost(t)
-		e.fetch(h, good, r.signer.Sign(t, good), accepted)
-		if out, status := h.rktRun("image", "list", "--no-legend", "--fields=name"); status != 0 || !strings.Contains(out, "example.com/app:1.0") {
+		e.fetch(h, appName, good, r.signer.Sign(t, good), accepted)
+		if out, status := h.rktRun("image", "list", "--no-legend", "--fields=name"); status != 0 || !strings.Contains(out, appName+":1") {
 			t.Errorf("%s: %s", e.name, out)
 		}
-		e.fetch(r.newHost(t), good, r.signer.Sign(t, bytes.ToUpper(good)), "the image is not what was signed")
+		e.fetch(r.newHost(t), appName, good, r.signer.Sign(t, bytes.ToUpper(good)), "the image is not what was signed")
 	}
 }
 
 const appName = "example.com/app"
 
-// aci returns a good image with more entries.
-func aci(t *testing.T, entries ...imagetest.Entry) []byte {
+// aci returns a good image.
+func aci(t *testing.T) []byte {
 	t.Helper()
-	return imagetest.ACI(t, imagetest.Manifest(appName, "1.0", []string{"/app"}), append([]imagetest.Entry{imagetest.Program("rootfs/app", "app")}, entries...)...)
+	return imagetest.ACI(t, imagetest.Manifest(appName, "1", []string{"/app"}), imagetest.Program("rootfs/app", "app"))
 }
-
-// with returns a maker of a good image with more entries.
-func with(entries ...imagetest.Entry) func(*testing.T) []byte {
-	return func(t *testing.T) []byte { t.Helper(); return aci(t, entries...) }
-}
-
-// bytesOf returns a maker of some bytes.
-func bytesOf(b []byte) func(*testing.T) []byte { return func(*testing.T) []byte { return b } }
