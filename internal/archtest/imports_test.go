@@ -16,6 +16,8 @@ var forbidden = []struct{ root, pkg, why string }{
 	{"rkt/cmd/rkt", "rkt/internal/stage1/supervisor", "the supervisor comes out of the stage1 image"},
 	{"rkt/cmd/rkt", "rkt/internal/network", "networks are a stage1's business; rkt knows what it is told of them"},
 	{"rkt/internal/network", "rkt/internal/stage1/supervisor", "networks are below the flavours"},
+	{"rkt/internal/metadata", "rkt/internal/metadata/service", "a supervisor registers its pod; it answers nobody"},
+	{"rkt/internal/metadata/service", "rkt/internal/pod", "the metadata service knows what is registered, and no more"},
 	{"rkt/cmd/rkt", "rkt/internal/guest", "only a stage1 talks to a guest"},
 	{"rkt/cmd/rkt", "rkt/internal/stage1/nspawn", "rkt knows the stage1 contract, never a flavour"},
 	{"rkt/cmd/rkt", "rkt/internal/stage1/fly", "rkt knows the stage1 contract, never a flavour"},

@@ -108,6 +108,7 @@ func (p *program) runArgs(cmd *cobra.Command, uuid string, l *launch) []string {
 		DisablePaths:        insecure.has(insecurePaths),
 		DisableSeccomp:      insecure.has(insecureSeccomp),
 		RequireIsolation:    stage1.Isolation(l.run.isolation),
+		Register:            bool(l.run.register),
 		UUID:                uuid,
 	}.Args(l.stage1.Version)
 	for _, option := range unsupported {

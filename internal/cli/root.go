@@ -39,6 +39,7 @@ func (p *program) newRoot() *cobra.Command {
 		p.newImage(),
 		p.newList(),
 		p.newLogs(),
+		p.newMetadataService(),
 		p.newPrepare(),
 		p.newRm(),
 		p.newRun(),

@@ -30,6 +30,7 @@ type run struct {
 	manifest    string // file with the whole manifest of the pod
 	interactive bool
 	isolation   isolationFlag
+	register    registration
 	detach      bool
 	remove      bool
 }
@@ -82,7 +83,8 @@ func (r *run) addStart(flags *pflag.FlagSet) {
 	flags.BoolVar(&r.interactive, "interactive", false, "attach the terminal to the pod's only app")
 	flags.BoolVar(&r.detach, "detach", false, "return when the apps run, and print the pod's UUID")
 	flags.BoolVar(&r.remove, "rm", false, "remove the pod when it has ended")
-	addUnsupported(flags, "ipc", "mds-register")
+	flags.BoolVar((*bool)(&r.register), "mds-register", false, "register the pod with the metadata service")
+	addUnsupported(flags, "ipc")
 }
 
 // maxHostname is how long Linux lets a host name be.
@@ -108,6 +110,8 @@ func (r *run) checkStart(apps, ports int) error {
 		return errors.New("interactive option only supports one image")
 	case r.interactive && r.detach:
 		return errors.New("--interactive and --detach are mutually exclusive")
+	case bool(r.register) && !r.network.net.requests().HasNetwork():
+		return fmt.Errorf("--mds-register does not work with '%s' networking: the pod has no address of its own", r.network.net.String())
 	case len(r.hostname) > maxHostname || strings.ContainsFunc(r.hostname, notInHostname):
 		return fmt.Errorf("--hostname %q: must be at most %d letters, digits, dashes and dots", r.hostname, maxHostname)
 	}
@@ -139,6 +143,9 @@ func (p *program) withPreparation(cmd *cobra.Command, r *run, do func(*preparati
 	}
 	if err != nil {
 		return usage(cmd, err)
+	}
+	if err := r.register.check(cmd.Context()); err != nil {
+		return err
 	}
 	images, err := p.openStore()
 	if err != nil {

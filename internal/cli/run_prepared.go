@@ -61,6 +61,9 @@ func (p *program) runPrepared(cmd *cobra.Command, r *run, uuid string) error {
 	if err := r.checkStart(len(names), len(manifest.Ports)); err != nil {
 		return usage(cmd, err)
 	}
+	if err := r.register.check(cmd.Context()); err != nil {
+		return err
+	}
 	images, err := p.openStore()
 	if err != nil {
 		return err

@@ -30,7 +30,7 @@ func TestKilledAnywhere(t *testing.T) {
 	}
 	program := podProgram(t)
 	h := needHost(t)
-	up := []string{"-uuid", testUUID, "-plugins", h.plugins, "-port", "8082"}
+	up := []string{"-uuid", testUUID, "-plugins", h.plugins, "-port", "8082", "-machine"}
 	down := append([]string{"-down"}, up...)
 	for _, side := range []struct {
 		name          string

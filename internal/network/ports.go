@@ -160,7 +160,7 @@ func forwardable(attachments []*attachment) *attachment {
 // if it has none.
 func (a *attachment) forward(ports []PortMapping) error {
 	a.Ports = ports
-	if forwards(a.list) {
+	if len(ports) == 0 || forwards(a.list) {
 		return nil
 	}
 	var list map[string]json.RawMessage

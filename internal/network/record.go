@@ -12,6 +12,7 @@ import (
 	"github.com/containernetworking/cni/pkg/utils"
 
 	"rkt/internal/fault"
+	"rkt/internal/network/guard"
 	"rkt/internal/stage1"
 )
 
@@ -39,6 +40,9 @@ type attachment struct {
 	Policy policy          `json:"policy"`
 	// Ports are those of the host that lead to the pod over this network.
 	Ports []PortMapping `json:"ports,omitempty"`
+	// MetadataPort is that of the service at the network's gateway that the pod may
+	// ask, 0 if it may ask none.
+	MetadataPort uint16 `json:"metadataPort,omitempty"`
 	// Plugins are the directories of plugins, the first that has one counts.
 	Plugins []string `json:"plugins"`
 
@@ -134,8 +138,12 @@ func (a *attachment) runtime(uuid, namespace string) (*libcni.RuntimeConf, error
 		}
 		rt.Args = pairs
 	}
+	rt.CapabilityArgs = make(map[string]any)
 	if len(a.Ports) > 0 {
-		rt.CapabilityArgs = map[string]any{portCapability: a.Ports}
+		rt.CapabilityArgs[portCapability] = a.Ports
+	}
+	if a.MetadataPort != 0 {
+		rt.CapabilityArgs[guard.PortCapability] = a.MetadataPort
 	}
 	return rt, nil
 }

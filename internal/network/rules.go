@@ -10,8 +10,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// rule is about frames that a machine sends: the first that matches decides,
-// and what none matches does not pass.
+// rule is about frames that a pod sends: the first that matches decides.
 type rule struct {
 	protocol uint16 // of the frame, as in its header
 	keys     []netlink.TcU32Key
@@ -59,7 +58,15 @@ func everything() rule {
 	return rule{unix.ETH_P_ALL, []netlink.TcU32Key{{}}, true}
 }
 
-// rules returns what a machine may send over the interface.
+// nothing stops the frames that no rule before it has let pass.
+func nothing() rule {
+	r := everything()
+	r.pass = false
+	return r
+}
+
+// rules returns what a pod may send over the interface. The last of them decides
+// about everything.
 func (i *Interface) rules(p policy) ([]rule, error) {
 	if p.AllowSpoofing {
 		return []rule{everything()}, nil
@@ -71,13 +78,14 @@ func (i *Interface) rules(p policy) ([]rule, error) {
 	from := [6]byte(mac)
 	rules := append(i.rulesARP(from), i.rulesIPv4(from, p)...)
 	rules = append(rules, i.rulesIPv6(from, p)...)
+	rules = append(rules, nothing())
 	if len(rules) > maxRules {
 		return nil, fmt.Errorf("%d addresses are too many to check what is sent", len(i.Addresses))
 	}
 	return rules, nil
 }
 
-// rulesARP lets the machine speak of its own addresses, and ask whether one is
+// rulesARP lets the pod speak of its own addresses, and ask whether one is
 // taken.
 func (i *Interface) rulesARP(mac [6]byte) []rule {
 	var rules []rule
@@ -107,7 +115,7 @@ func (i *Interface) rulesIPv4(mac [6]byte, p policy) []rule {
 }
 
 // rulesIPv6 lets no router's messages through, and advertisements only about
-// the machine's own addresses. Headers that could hide such messages from these
+// the pod's own addresses. Headers that could hide such messages from these
 // rules don't pass either.
 func (i *Interface) rulesIPv6(mac [6]byte, p policy) []rule {
 	own := append(i.addresses(netip.Addr.Is6), linkLocal(mac))

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"time"
@@ -30,6 +31,8 @@ type Options struct {
 	Plugins  []string
 	Requests stage1.NetRequests
 	Ports    []PortMapping
+	// MetadataPort is that of the metadata service, 0 if the pod is not to ask it.
+	MetadataPort uint16
 	// Lock is the pod's, to be held by every plugin.
 	Lock *os.File
 	// Refuse says why a type of plugin does not work here, or "". It may be nil.
@@ -45,6 +48,9 @@ type Network struct {
 	// Sysctls are settings of the network that the plugins made in the
 	// namespace, by name. Another kernel must make them, too.
 	Sysctls map[string]string
+	// Gateway is the host's IPv4 address on the network that ports are forwarded
+	// over, invalid if it has none.
+	Gateway netip.Addr
 
 	policies    []policy
 	reservation reservation
@@ -118,8 +124,10 @@ func (o Options) plan() ([]*attachment, error) {
 		}
 		attachments = append(attachments, a)
 	}
-	if len(o.Ports) > 0 && len(attachments) > 0 {
-		if err := forwardable(attachments).forward(o.Ports); err != nil {
+	if len(attachments) > 0 {
+		chosen := forwardable(attachments)
+		chosen.MetadataPort = o.MetadataPort
+		if err := chosen.forward(o.Ports); err != nil {
 			return nil, err
 		}
 	}
@@ -181,6 +189,9 @@ func (o Options) attach(ctx context.Context, attachments []*attachment) (*Networ
 			return nil, fmt.Errorf("network %q: %w", a.Name, explain(err))
 		}
 		n.addDNS(a.Name, result.DNS, o.Notify)
+		if a == forwardable(attachments) {
+			n.Gateway = gatewayOf(result)
+		}
 	}
 	if err := n.observe(attachments); err != nil {
 		return nil, err
@@ -204,6 +215,16 @@ func (a *attachment) add(ctx context.Context, runner *runner, uuid, namespace st
 		return nil, errors.New("the plugins gave no result")
 	}
 	return types100.NewResultFromResult(result)
+}
+
+// gatewayOf returns the IPv4 address of a network's gateway.
+func gatewayOf(result *types100.Result) netip.Addr {
+	for _, ip := range result.IPs {
+		if gateway, ok := netip.AddrFromSlice(ip.Gateway); ok && gateway.Unmap().Is4() {
+			return gateway.Unmap()
+		}
+	}
+	return netip.Addr{}
 }
 
 // explain adds what helps with errors that everybody meets.

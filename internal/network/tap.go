@@ -6,7 +6,6 @@ import (
 	"os"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netlink/nl"
 	"golang.org/x/sys/unix"
 
 	"rkt/internal/fault"
@@ -16,7 +15,7 @@ import (
 // Taps makes a tap for each interface, in their order, and joins the two, so
 // that what a machine does with the tap it does with the interface. A machine
 // must use the interface's MAC and MTU; what it sends from another address
-// than the interface's is left in the namespace, which has no use for it.
+// than the interface's comes back to it.
 //
 // The taps and all rules go with the last descriptor or the namespace.
 func (n *Network) Taps() ([]*os.File, error) {
@@ -95,7 +94,10 @@ func (i *Interface) redirect(tapName string, p policy) error {
 	if err != nil {
 		return err
 	}
-	if err := errors.Join(addRules(outside, tap, []rule{everything()}), addRules(tap, outside, rules)); err != nil {
+	toMachine := verdicts{pass: redirectTo(tap)}
+	fromMachine := verdicts{pass: redirectTo(outside), stop: redirectTo(tap)}
+	err = errors.Join(addRules(outside, []rule{everything()}, toMachine), addRules(tap, rules, fromMachine))
+	if err != nil {
 		return err
 	}
 	return netlink.LinkSetUp(tap)
@@ -111,39 +113,6 @@ func silence(tap string) error {
 		err := os.WriteFile("/proc/sys/net/"+s.name, []byte(s.value), 0)
 		if err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
-		}
-	}
-	return nil
-}
-
-// addRules redirects what arrives at one link to another. The qdisc of an
-// earlier start would win, and lead to a tap that is no more.
-func addRules(from, to netlink.Link, rules []rule) error {
-	ingress := &netlink.Ingress{QdiscAttrs: netlink.QdiscAttrs{
-		LinkIndex: from.Attrs().Index, Parent: netlink.HANDLE_INGRESS, Handle: netlink.MakeHandle(0xffff, 0),
-	}}
-	if err := netlink.QdiscAdd(ingress); errors.Is(err, unix.EEXIST) {
-		if err := errors.Join(netlink.QdiscDel(ingress), netlink.QdiscAdd(ingress)); err != nil {
-			return fmt.Errorf("replace ingress queue: %w", err)
-		}
-	} else if err != nil {
-		return fmt.Errorf("add ingress queue: %w", err)
-	}
-	for n, r := range rules {
-		filter := &netlink.U32{
-			FilterAttrs: netlink.FilterAttrs{
-				LinkIndex: from.Attrs().Index, Parent: ingress.Handle, Priority: uint16(n + 1), Protocol: r.protocol,
-			},
-			Sel: &netlink.TcU32Sel{Nkeys: uint8(len(r.keys)), Flags: nl.TC_U32_TERMINAL, Keys: r.keys},
-		}
-		if r.pass {
-			filter.Actions = []netlink.Action{netlink.NewMirredAction(to.Attrs().Index)}
-		} else {
-			// A match without an action ends the search: the frame stays.
-			filter.ClassId = netlink.MakeHandle(1, 1)
-		}
-		if err := netlink.FilterAdd(filter); err != nil {
-			return fmt.Errorf("add rule %d: %w", n+1, err)
 		}
 	}
 	return nil

@@ -52,29 +52,20 @@ func neighbour(message byte, about string) []byte {
 	return b
 }
 
-// TestOnlyOwnAddressesPass sends frames into the tap as a machine would, and
-// counts what leaves the namespace.
-func TestOnlyOwnAddressesPass(t *testing.T) {
-	h := needHost(t)
-	h.configure("10-dual.conflist", `{"name":"dual","cniVersion":"1.0.0","rkt":{"denyLinkLocal":true},"plugins":[{"type":"bridge",
-		"bridge":"br-dual","ipam":{"type":"static","addresses":[{"address":"10.79.0.2/24"},{"address":"fd00:79::2/64"}]}}]}`)
-	n := h.setup(h.options("dual"))
-	defer n.Close()
-	taps, err := n.Taps()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer taps[0].Close()
-	own, err := net.ParseMAC(n.Interfaces[0].MAC)
-	if err != nil {
-		t.Fatal(err)
-	}
-	other := net.HardwareAddr{2, 0, 0, 0, 0, 9}
-	ll := linkLocal([6]byte(own)).String()
-	for name, test := range map[string]struct {
-		frame
-		passes bool
-	}{
+// attempt is a frame, and whether it is to leave the pod.
+type attempt struct {
+	frame
+	passes bool
+}
+
+// otherMAC is nobody's.
+func otherMAC() net.HardwareAddr { return net.HardwareAddr{2, 0, 0, 0, 0, 9} }
+
+// attempts are frames of a pod with the given address on the network of
+// dualStack.
+func attempts(own net.HardwareAddr) map[string]attempt {
+	other, ll := otherMAC(), linkLocal([6]byte(own)).String()
+	return map[string]attempt{
 		"own IPv4":                      {frame{"", unix.ETH_P_IP, ipv4("10.79.0.2", "10.79.0.1")}, true},
 		"neighbour's IPv4":              {frame{"", unix.ETH_P_IP, ipv4("10.79.0.3", "10.79.0.1")}, false},
 		"own IPv4, other MAC":           {frame{other.String(), unix.ETH_P_IP, ipv4("10.79.0.2", "10.79.0.1")}, false},
@@ -96,21 +87,56 @@ func TestOnlyOwnAddressesPass(t *testing.T) {
 		"host's link-local, TCP":        {frame{"", unix.ETH_P_IPV6, ipv6(6, "fd00:79::2", "fe80::1", make([]byte, 20))}, false},
 		"echo to the host's link-local": {frame{"", unix.ETH_P_IPV6, ipv6(58, ll, "fe80::1", neighbour(128, "::"))}, true},
 		"another protocol":              {frame{"", unix.ETH_P_8021Q, make([]byte, 40)}, false},
-	} {
+	}
+}
+
+// bytes is the frame as it is on the wire.
+func (f frame) bytes(own net.HardwareAddr) []byte {
+	from := own
+	if f.from != "" {
+		from = otherMAC()
+	}
+	b := append([]byte{0xff, 0xff, 0xff, 0xff, 0xff, 0xff}, from...)
+	return append(binary.BigEndian.AppendUint16(b, f.kind), f.payload...)
+}
+
+// dualStack puts the pod on a bridge with two addresses.
+func (h *host) dualStack() (n *Network, own net.HardwareAddr) {
+	h.Helper()
+	h.configure("10-dual.conflist", `{"name":"dual","cniVersion":"1.0.0","rkt":{"denyLinkLocal":true},"plugins":[{"type":"bridge",
+		"bridge":"br-dual","ipam":{"type":"static","addresses":[{"address":"10.79.0.2/24"},{"address":"fd00:79::2/64"}]}}]}`)
+	n = h.setup(h.options("dual"))
+	own, err := net.ParseMAC(n.Interfaces[0].MAC)
+	if err != nil {
+		h.Fatal(err)
+	}
+	return n, own
+}
+
+// TestOnlyOwnAddressesPass sends frames into the tap as a machine would, and
+// counts what leaves the namespace.
+func TestOnlyOwnAddressesPass(t *testing.T) {
+	h := needHost(t)
+	n, own := h.dualStack()
+	defer n.Close()
+	taps, err := n.Taps()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer taps[0].Close()
+	for name, test := range attempts(own) {
 		t.Run(name, func(t *testing.T) {
-			from := own
-			if test.from != "" {
-				from = other
-			}
 			before := h.sent()
 			// 10 bytes of a header about segmentation, then the frame.
-			b := append(make([]byte, 10), 0xff, 0xff, 0xff, 0xff, 0xff, 0xff)
-			b = binary.BigEndian.AppendUint16(append(b, from...), test.kind)
-			if _, err := taps[0].Write(append(b, test.payload...)); err != nil {
+			if _, err := taps[0].Write(append(make([]byte, 10), test.bytes(own)...)); err != nil {
 				t.Fatal(err)
 			}
-			if after := h.sent(); (after.out == before.out+1) != test.passes || after.in != before.in+1 {
-				t.Errorf("passes: %t; counted %+v, then %+v", !test.passes, before, after)
+			want := counts{before.in + 1, before.out, before.stopped + 1}
+			if test.passes {
+				want = counts{before.in + 1, before.out + 1, before.stopped}
+			}
+			if after := h.sent(); after != want {
+				t.Errorf("counted %+v, then %+v, want %+v", before, after, want)
 			}
 		})
 	}
@@ -120,8 +146,9 @@ func TestOnlyOwnAddressesPass(t *testing.T) {
 	h.clean()
 }
 
-// counts are what has come from the machine, and what of it has passed.
-type counts struct{ in, out uint64 }
+// counts are what has come from the machine, and what of it has passed or was
+// stopped.
+type counts struct{ in, out, stopped uint64 }
 
 func (h *host) sent() (c counts) {
 	h.Helper()
@@ -133,8 +160,15 @@ func (h *host) sent() (c counts) {
 		c.in = tap.Attrs().Statistics.RxPackets
 		filters, err := netlink.FilterList(tap, netlink.MakeHandle(0xffff, 0))
 		for _, f := range filters {
-			if u32, ok := f.(*netlink.U32); ok && len(u32.Actions) == 1 {
-				c.out += uint64(u32.Actions[0].Attrs().Statistics.Basic.Packets)
+			u32, ok := f.(*netlink.U32)
+			if !ok || len(u32.Actions) != 1 {
+				continue
+			}
+			packets := uint64(u32.Actions[0].Attrs().Statistics.Basic.Packets)
+			if action, ok := u32.Actions[0].(*netlink.MirredAction); ok && action.Ifindex != tap.Attrs().Index {
+				c.out += packets
+			} else {
+				c.stopped += packets
 			}
 		}
 		return err

@@ -22,7 +22,9 @@ type RunArgs struct {
 	// RequireIsolation is the least that the pod may have around it, "" for
 	// anything.
 	RequireIsolation Isolation
-	UUID             string
+	// Register makes the pod known to the metadata service.
+	Register bool
+	UUID     string
 }
 
 // Args writes the arguments for a stage1 of the given interface version, in
@@ -50,6 +52,7 @@ func (a RunArgs) Args(version int) (args, unsupported []string) {
 	add(a.DisableSeccomp, 3, "--disable-seccomp", true)
 	// A stage1 that can't be told was asked.
 	add(a.RequireIsolation != "", 7, "--require-isolation="+string(a.RequireIsolation), true)
+	add(a.Register, 7, "--mds-register", false)
 	return append(args, a.UUID), unsupported
 }
 
@@ -76,6 +79,8 @@ func ParseRunArgs(args []string) (a RunArgs, err error) {
 			a.Hostname = value
 		case "--require-isolation":
 			a.RequireIsolation = Isolation(value)
+		case "--mds-register":
+			a.Register = true
 		case "--disable-capabilities-restriction":
 			a.DisableCapabilities = true
 		case "--disable-paths":

@@ -31,6 +31,8 @@ func commands() []command {
 		{"serve", "ADDRESS", serve},
 		{"reach", "ADDRESS…", reach},
 		{"links", "", links},
+		{"forge", "KIND TIMES ADDRESS", forge},
+		{"metadata", "[-stay] [URL]", metadata},
 		{"tty", "", tty},
 		{"echo", "", echo},
 		{"copy", "", copyInput},

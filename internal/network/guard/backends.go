@@ -70,6 +70,11 @@ func (iptables) script(chain string, p pod, six bool) string {
 	fmt.Fprintf(&raw, "-A %s -j DROP\n", chain)
 	fmt.Fprintf(&filter, "-A %s -p %s -j RETURN\n", chain, icmp)
 	fmt.Fprintf(&filter, "-A %s -m conntrack --ctstate ESTABLISHED,RELATED -j RETURN\n", chain)
+	for _, service := range p.services {
+		if service.Addr().Is6() == six {
+			fmt.Fprintf(&filter, "-A %s -p tcp -d %s --dport %d -j RETURN\n", chain, service.Addr(), service.Port())
+		}
+	}
 	fmt.Fprintf(&filter, "-A %s -j DROP\n", chain)
 	for _, name := range p.interfaces {
 		fmt.Fprintf(&raw, "-I PREROUTING 1 -i %s -j %s\n", name, chain)
@@ -144,6 +149,10 @@ func (nftables) protect(table string, p pod) error {
 		}
 		own += fmt.Sprintf("%s %s saddr %s accept\n", from, family, source)
 	}
+	services := ""
+	for _, service := range p.services {
+		services += fmt.Sprintf("%s ip daddr %s tcp dport %d accept\n", from, service.Addr(), service.Port())
+	}
 	// Naming the table first makes deleting it no error.
 	script := fmt.Sprintf(`table inet %[1]s
 delete table inet %[1]s
@@ -158,10 +167,11 @@ table inet %[1]s {
 		type filter hook input priority -10; policy accept;
 		%[2]s meta l4proto { icmp, ipv6-icmp } accept
 		%[2]s ct state established,related accept
+		%[5]s
 		%[2]s counter drop
 	}
 }
-`, table, from, own, metadata)
+`, table, from, own, metadata, services)
 	_, err := run([]byte(script), "nft", "-f", "-")
 	return err
 }

@@ -2,7 +2,8 @@
 // interface on the host: it keeps the pod from the services of the host, from
 // sending with addresses that are not its own, and from 169.254.0.0/16, where
 // clouds have their metadata. What the host itself began may be answered, ICMP
-// passes, and ports that lead to pods are not the host's.
+// passes, and ports that lead to pods are not the host's. A service at the pod's
+// gateway can be excepted.
 //
 // Its rules are in a chain of iptables, or a table of nftables, that has the
 // pod's name, so that they can be removed by anybody at any time and count what
@@ -29,6 +30,10 @@ import (
 // Name is what the plugin is called by.
 const Name = "rkt-guard"
 
+// PortCapability is the capability of the plugin to let pods ask a service at
+// their gateway: its value is the TCP port.
+const PortCapability = "metadataPort"
+
 // commandTimeout bounds each program that is run. They wait for each other's
 // lock.
 const commandTimeout = 30 * time.Second
@@ -52,10 +57,12 @@ type backend interface {
 type pod struct {
 	interfaces []string // of the host, which nobody but the pod sends to
 	sources    []netip.Addr
+	// services are the host's that the pod may use, over TCP.
+	services []netip.AddrPort
 }
 
 // podOf finds it in what the plugins before made.
-func podOf(result *types100.Result) pod {
+func podOf(result *types100.Result, metadataPort uint16) pod {
 	var p pod
 	for _, i := range result.Interfaces {
 		if i.Sandbox == "" {
@@ -65,6 +72,9 @@ func podOf(result *types100.Result) pod {
 	for _, ip := range result.IPs {
 		if source, ok := netip.AddrFromSlice(ip.Address.IP); ok {
 			p.sources = append(p.sources, source.Unmap())
+		}
+		if gateway, ok := netip.AddrFromSlice(ip.Gateway); ok && metadataPort != 0 && gateway.Unmap().Is4() {
+			p.services = append(p.services, netip.AddrPortFrom(gateway.Unmap(), metadataPort))
 		}
 	}
 	return p
@@ -111,7 +121,12 @@ func parse(args *skel.CmdArgs) (result *types100.Result, chain string, err error
 }
 
 func add(args *skel.CmdArgs) error {
-	var conf types.PluginConf
+	var conf struct {
+		types.PluginConf
+		RuntimeConfig struct {
+			MetadataPort uint16 `json:"metadataPort"`
+		} `json:"runtimeConfig"`
+	}
 	if err := json.Unmarshal(args.StdinData, &conf); err != nil {
 		return fmt.Errorf("parse configuration: %w", err)
 	}
@@ -122,7 +137,7 @@ func add(args *skel.CmdArgs) error {
 	if result == nil {
 		return errors.New("must be called as chained plugin")
 	}
-	p := podOf(result)
+	p := podOf(result, conf.RuntimeConfig.MetadataPort)
 	if len(p.interfaces) == 0 {
 		return errors.New("the plugin before made no interface of the host's")
 	}

@@ -23,6 +23,7 @@ func TestBackends(t *testing.T) {
 				t.Skipf("needs %s", program)
 			}
 			sources := []netip.Addr{netip.MustParseAddr("10.1.2.3"), netip.MustParseAddr("fd00::3")}
+			services := []netip.AddrPort{netip.MustParseAddrPort("10.1.2.1:18112")}
 			chain := chainName("pod", "default", "eth0")
 			release := func() {
 				if err := b.release(chain); err != nil {
@@ -30,7 +31,7 @@ func TestBackends(t *testing.T) {
 				}
 			}
 			for range 2 {
-				if err := b.protect(chain, pod{[]string{"veth1", "veth2"}, sources}); err != nil {
+				if err := b.protect(chain, pod{[]string{"veth1", "veth2"}, sources, services}); err != nil {
 					t.Fatal(err)
 				}
 				if there, err := b.protects(chain); !there || err != nil {

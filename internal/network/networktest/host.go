@@ -94,12 +94,14 @@ func furnish() error {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_PRIVATE, ""); err != nil {
 		return err
 	}
-	const leases = "/var/lib/cni"
-	if err := os.MkdirAll(leases, 0o755); err != nil {
-		return err
-	}
-	if err := unix.Mount("tmpfs", leases, "tmpfs", 0, ""); err != nil {
-		return err
+	// Leases, and pods that are known to the metadata service.
+	for _, dir := range []string{"/var/lib/cni", "/run/rkt"} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
+			return err
+		}
+		if err := unix.Mount("tmpfs", dir, "tmpfs", 0, ""); err != nil {
+			return err
+		}
 	}
 	if err := os.WriteFile(Outside(), nil, 0o600); err != nil {
 		return err

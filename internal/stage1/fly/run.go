@@ -32,6 +32,9 @@ const pgidFile = "pgid"
 // Run runs the pod in the working directory and returns the exit status that rkt
 // ends with: the app's, 254 with an error.
 func Run(ctx context.Context, args stage1.RunArgs) (int, error) {
+	if args.Register {
+		return statusOwnError, errors.New("fly has no network of its own to ask the metadata service from")
+	}
 	// Mounts are this thread's, and the kernel kills the app if it ends.
 	runtime.LockOSThread()
 	pod, err := supervisor.OpenPlain(ctx, args.UUID)

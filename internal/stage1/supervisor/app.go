@@ -5,7 +5,6 @@ import (
 
 	"rkt/internal/appc"
 	"rkt/internal/guest/client"
-	"rkt/internal/stage1"
 )
 
 // defaultEnvironment is what an app gets of names that nobody set.
@@ -22,12 +21,13 @@ func defaultEnvironment() []client.Variable {
 }
 
 // environment returns an app's variables: those of its manifest, the defaults
-// for names that are missing, and the app's name, which nobody can override.
-func environment(app appc.RuntimeApp) []client.Variable {
-	const nameVariable = "AC_APP_NAME"
+// for names that are missing, and what nobody can override: the app's name, and
+// where to ask the metadata service if the pod is registered.
+func environment(app appc.RuntimeApp, metadataURL string) []client.Variable {
+	const nameVariable, urlVariable = "AC_APP_NAME", "AC_METADATA_URL"
 	var env []client.Variable
 	for _, v := range app.App.Environment {
-		if v.Name != nameVariable {
+		if v.Name != nameVariable && (v.Name != urlVariable || metadataURL == "") {
 			env = append(env, client.Variable{Name: v.Name, Value: v.Value})
 		}
 	}
@@ -37,11 +37,14 @@ func environment(app appc.RuntimeApp) []client.Variable {
 			env = append(env, v)
 		}
 	}
+	if metadataURL != "" {
+		env = append(env, client.Variable{Name: urlVariable, Value: metadataURL})
+	}
 	return append(env, client.Variable{Name: nameVariable, Value: string(app.Name)})
 }
 
 // guestApp translates an app of the pod's manifest for the agent.
-func guestApp(app appc.RuntimeApp, disk client.Disk, args stage1.RunArgs) (client.App, error) {
+func (r *run) guestApp(app appc.RuntimeApp, disk client.Disk) (client.App, error) {
 	capabilities, err := app.App.Isolators.Capabilities()
 	if err != nil {
 		return client.App{}, err
@@ -53,13 +56,13 @@ func guestApp(app appc.RuntimeApp, disk client.Disk, args stage1.RunArgs) (clien
 		User:             app.App.User,
 		Group:            app.App.Group,
 		WorkingDirectory: app.App.WorkingDirectory,
-		Environment:      environment(app),
+		Environment:      environment(app, r.metadata.url),
 		ReadOnlyRootFS:   app.ReadOnlyRootFS,
 		Capabilities:     capabilities,
-		AllCapabilities:  args.DisableCapabilities,
+		AllCapabilities:  r.args.DisableCapabilities,
 		NoNewPrivileges:  app.App.Isolators.NoNewPrivileges(),
-		Seccomp:          !args.DisableSeccomp,
-		ProtectPaths:     !args.DisablePaths,
+		Seccomp:          !r.args.DisableSeccomp,
+		ProtectPaths:     !r.args.DisablePaths,
 	}
 	for _, gid := range app.App.SupplementaryGIDs {
 		g.SupplementaryGIDs = append(g.SupplementaryGIDs, uint32(gid))

@@ -11,7 +11,6 @@ import (
 	"syscall"
 
 	"rkt/internal/fault"
-	"rkt/internal/network"
 	"rkt/internal/stage1"
 )
 
@@ -84,5 +83,5 @@ func Help(ctx context.Context, uuid string) error {
 	case err != nil:
 		return err
 	}
-	return network.Teardown(ctx, uuid, lock)
+	return undo(ctx, uuid, lock)
 }

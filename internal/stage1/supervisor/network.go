@@ -12,6 +12,7 @@ import (
 
 	"rkt/internal/appc"
 	"rkt/internal/guest/client"
+	"rkt/internal/metadata"
 	"rkt/internal/network"
 	"rkt/internal/stage1"
 )
@@ -33,13 +34,14 @@ func (r *run) connect(ctx context.Context, ownKernel bool) (*network.Network, er
 		return nil, err
 	}
 	options := network.Options{
-		UUID:        r.pod.uuid,
-		LocalConfig: r.args.LocalConfig,
-		Plugins:     network.PluginDirs(r.args.LocalConfig, filepath.Dir(executable)),
-		Requests:    r.args.Net,
-		Ports:       r.pod.ports,
-		Lock:        r.pod.lock,
-		Notify:      func(line string) { fmt.Fprintln(os.Stderr, "networking: "+line) },
+		UUID:         r.pod.uuid,
+		LocalConfig:  r.args.LocalConfig,
+		Plugins:      network.PluginDirs(r.args.LocalConfig, filepath.Dir(executable)),
+		Requests:     r.args.Net,
+		Ports:        r.pod.ports,
+		Lock:         r.pod.lock,
+		MetadataPort: r.metadata.port,
+		Notify:       func(line string) { fmt.Fprintln(os.Stderr, "networking: "+line) },
 	}
 	if ownKernel {
 		options.Refuse = network.RefuseInMachine
@@ -58,6 +60,18 @@ func (r *run) connect(ctx context.Context, ownKernel bool) (*network.Network, er
 	return made, nil
 }
 
+// guard keeps a pod without a kernel of its own to its own addresses. Machines
+// are kept to them where they are joined.
+func (r *run) guard() error {
+	if r.network == nil || r.ownKernel {
+		return nil
+	}
+	if err := r.network.Guard(); err != nil {
+		return fmt.Errorf("failed to setup network: %w", err)
+	}
+	return nil
+}
+
 // disconnectTimeout bounds taking the pod off its networks at its end.
 const disconnectTimeout = 2 * time.Minute
 
@@ -74,11 +88,20 @@ func (r *run) disconnect(ctx context.Context) {
 	if r.helper != nil {
 		err = r.helper.finish(ctx)
 	} else {
-		err = network.Teardown(ctx, r.pod.uuid, r.pod.lock)
+		err = undo(ctx, r.pod.uuid, r.pod.lock)
 	}
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "networking: take the pod off its networks (rkt gc tries again):", err)
 	}
+}
+
+// undo takes a pod off its networks, after it was made unknown to the metadata
+// service: from then on others may have its addresses.
+func undo(ctx context.Context, uuid string, lock *os.File) error {
+	if err := metadata.DefaultDirectory.Remove(uuid); err != nil {
+		return err
+	}
+	return network.Teardown(ctx, uuid, lock)
 }
 
 // guestLinks translates what plugins left for the agent.

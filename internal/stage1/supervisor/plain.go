@@ -65,7 +65,7 @@ func WriteEnvironment(app string, variables []string) error {
 // the defaults for names that are missing, and the app's name.
 func Environment(app appc.RuntimeApp) []string {
 	var variables []string
-	for _, v := range environment(app) {
+	for _, v := range environment(app, "") {
 		variables = append(variables, v.Name+"="+v.Value)
 	}
 	return variables

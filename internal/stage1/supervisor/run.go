@@ -63,6 +63,8 @@ type run struct {
 	ownKernel bool
 	// helper takes the pod off its networks once this program can't, nil before.
 	helper *helper
+	// metadata is the service that the pod is registered with, if it is.
+	metadata metadataService
 
 	firstFailure int // exit status of the first app that ended non-zero
 	recorded     map[string]bool
@@ -144,7 +146,13 @@ func (r *run) launch(ctx context.Context, launcher Launcher) error {
 	}
 	r.ownKernel = launcher.Isolation() != "container"
 	var err error
+	if err = r.findMetadataService(ctx); err != nil {
+		return err
+	}
 	if r.network, err = r.connect(ctx, r.ownKernel); err != nil {
+		return err
+	}
+	if err := errors.Join(r.guard(), r.register(ctx)); err != nil {
 		return err
 	}
 	spec := Spec{
@@ -246,7 +254,7 @@ func (r *run) startApps(ctx context.Context) error {
 }
 
 func (r *run) startApp(ctx context.Context, app appc.RuntimeApp, disk client.Disk) error {
-	request, err := guestApp(app, disk, r.args)
+	request, err := r.guestApp(app, disk)
 	if err != nil {
 		return fmt.Errorf("app %q: %w", app.Name, err)
 	}

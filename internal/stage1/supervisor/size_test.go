@@ -91,7 +91,7 @@ func TestEnvironment(t *testing.T) {
 	a.App.Environment.Set("HOME", "/home/etcd")
 	a.App.Environment.Set("AC_APP_NAME", "somebody else")
 	got := make(map[string]string)
-	for _, v := range environment(a) {
+	for _, v := range environment(a, "") {
 		if _, twice := got[v.Name]; twice {
 			t.Errorf("%s is set twice", v.Name)
 		}

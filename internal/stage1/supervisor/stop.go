@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rkt/internal/fault"
-	"rkt/internal/network"
 	"rkt/internal/stage1"
 	"rkt/internal/stage1/supervisor/control"
 )
@@ -149,7 +148,7 @@ func CollectGarbage(ctx context.Context, uuid string) error {
 	if err != nil {
 		return err
 	}
-	if err := network.Teardown(ctx, uuid, lock); err != nil {
+	if err := undo(ctx, uuid, lock); err != nil {
 		return fmt.Errorf("take the pod off its networks: %w", err)
 	}
 	fault.Point("gc.cgroup.before")
