@@ -17,14 +17,18 @@ import (
 // etcdImage returns an image of Debian's etcd server.
 func etcdImage(t *testing.T) []byte {
 	t.Helper()
-	tree, err := recipe.Build("../etcd/etcd.recipe", recipe.Options{
-		Libraries: elfdeps.Debian("x86_64-linux-gnu"),
-		Vars:      map[string][]string{"multiarch": {"x86_64-linux-gnu"}},
-	})
+	return recipeImage(t, "../etcd/etcd.recipe", nil, "example.com/etcd", "/usr/bin/etcd", "--data-dir=/data/etcd")
+}
+
+// recipeImage returns an image of what a recipe says, with variables, that
+// executes the given words.
+func recipeImage(t *testing.T, file string, vars map[string][]string, name string, exec ...string) []byte {
+	t.Helper()
+	tree, err := recipe.Build(file, recipe.Options{Libraries: elfdeps.Debian("x86_64-linux-gnu"), Vars: vars})
 	if err != nil {
 		t.Fatal(err)
 	}
-	text, err := json.Marshal(manifest("example.com/etcd", fields{"exec": []string{"/usr/bin/etcd", "--data-dir=/data/etcd"}}))
+	text, err := json.Marshal(manifest(name, fields{"exec": exec}))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -42,9 +42,13 @@ func (h *host) networkState() string {
 	if err != nil {
 		h.Fatal(err)
 	}
-	rules, err := exec.Command("iptables-save").Output()
-	if err != nil {
-		h.Fatal(err)
+	var rules []byte
+	for _, command := range []string{"iptables-save", "ip6tables-save"} {
+		some, err := exec.Command(command).Output()
+		if err != nil {
+			h.Fatal(err)
+		}
+		rules = append(rules, some...)
 	}
 	for line := range strings.Lines(string(rules)) {
 		ours := strings.Contains(line, "RKT-") || strings.Contains(line, "CNI-")
@@ -99,8 +103,9 @@ func ask(address string) string {
 	return strings.TrimSpace(line)
 }
 
-// fromOutside asks from another machine of the host's network.
-func fromOutside(t *testing.T, address string) (answer string) {
+// fromOutside asks from another machine of the host's network, and may say
+// something first.
+func fromOutside(t *testing.T, address string, words ...string) (answer string) {
 	t.Helper()
 	err := linux.InNetNamespace(networktest.Outside(), func() error {
 		// One address, so that no other goroutine dials.
@@ -121,6 +126,9 @@ func fromOutside(t *testing.T, address string) (answer string) {
 		if err := syscall.Connect(fd, &syscall.SockaddrInet4{Port: to.Port, Addr: [4]byte(to.IP.To4())}); err != nil {
 			answer = err.Error()
 			return nil
+		}
+		if _, err := f.WriteString(strings.Join(words, "")); err != nil {
+			return err
 		}
 		b := make([]byte, 100)
 		n, err := syscall.Read(fd, b)
