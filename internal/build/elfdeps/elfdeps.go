@@ -96,7 +96,7 @@ func (w *walk) object(path string) error {
 		}
 	}
 	for _, lib := range o.needed {
-		if err := w.library(lib, o); err != nil {
+		if err := w.load(lib, o); err != nil {
 			return fmt.Errorf("%s: %w", filepath.Base(path), err)
 		}
 	}
@@ -108,8 +108,8 @@ func (w *walk) object(path string) error {
 	return nil
 }
 
-// library finds one library, unless something of that name is there already.
-func (w *walk) library(name string, by *object) error {
+// load finds one library, unless something of that name is there already.
+func (w *walk) load(name string, by *object) error {
 	if w.loaded[name] {
 		return nil
 	}
@@ -132,7 +132,7 @@ func (w *walk) note(n dlopenNote, by *object) error {
 		return nil
 	}
 	for _, name := range n.Soname {
-		err := w.library(name, by)
+		err := w.load(name, by)
 		if !errors.Is(err, ErrNotFound) {
 			return err
 		}

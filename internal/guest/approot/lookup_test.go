@@ -117,7 +117,7 @@ func TestLookupUserInAPipe(t *testing.T) {
 func TestLookupBinary(t *testing.T) {
 	t.Parallel()
 	root := tree(t,
-		map[string]string{"bin/sh": "x", "usr/bin/tool": "x", "opt/bin/tool": "x", "opt/data": "", "work/bin/own": "x"},
+		map[string]string{"bin/sh": "x", "usr/bin/tool": "x", "opt/bin/tool": "x", "opt/data": "", "srv/bin/own": "x"},
 		map[string]string{"sbin/linked": "/usr/bin/tool", "sbin/out": "../../../../bin/sh", "sbin/dangling": "/nowhere"},
 	)
 	for _, c := range []struct {
@@ -127,9 +127,9 @@ func TestLookupBinary(t *testing.T) {
 	}{
 		{"tool", "", "/nosuch:/opt/bin:/usr/bin", true, "/opt/bin/tool", ""},
 		{"sh", "", "", false, "/bin/sh", ""},
-		{"own", "/work/bin", "", false, "/work/bin/own", ""},
-		{"bin/own", "/work", "/bin", true, "/work/bin/own", ""},
-		{"./own", "/work/bin", "/bin", true, "/work/bin/own", ""},
+		{"own", "/srv/bin", "", false, "/srv/bin/own", ""},
+		{"bin/own", "/srv", "/bin", true, "/srv/bin/own", ""},
+		{"./own", "/srv/bin", "/bin", true, "/srv/bin/own", ""},
 		{"linked", "", "/sbin", true, "/sbin/linked", ""},
 		{"out", "", "/sbin", true, "/sbin/out", ""},
 		{"/usr/bin/tool", "", "", true, "/usr/bin/tool", ""},
