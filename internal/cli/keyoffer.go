@@ -22,6 +22,7 @@ type keyOffer struct {
 
 	skipReview bool // take all without asking
 	allowHTTP  bool // get keys by plain http, too
+	respect    bool // offer no key that the administrator has withdrawn
 
 	failed []error // why keys were not offered or not added
 }
@@ -132,6 +133,15 @@ func (o *keyOffer) key(ctx context.Context, key *trust.Key, location string, acc
 		o.m.printf("prefix: %q\nkey: %q", o.prefix, location)
 	}
 	fmt.Fprint(o.p.stdout, printable(key.Review()))
+	if o.respect {
+		mask, err := o.p.keys().MaskOf(o.prefix, key.Fingerprint())
+		if mask != "" {
+			o.m.printf("not trusting %q: %s withdraws the key", location, mask)
+		}
+		if mask != "" || err != nil {
+			return err
+		}
+	}
 	if err := key.Check(); err != nil {
 		o.fail(location, err)
 		return nil
@@ -186,6 +196,7 @@ func (o *keyOffer) add(key *trust.Key, location string) error {
 // the check of the signature that says so.
 func (p *program) OfferKeys(ctx context.Context, name appc.ACIdentifier) error {
 	offer := p.newKeyOffer(name)
+	offer.respect = true
 	offer.allowHTTP = p.global.insecure.has(insecurePubKey) && p.global.insecure.has(insecureHTTP)
 	err := offer.discovered(ctx)
 	if errors.Is(err, discover.ErrNotFound) {

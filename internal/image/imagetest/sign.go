@@ -2,6 +2,7 @@ package imagetest
 
 import (
 	"bytes"
+	"encoding/hex"
 	"testing"
 
 	"github.com/ProtonMail/go-crypto/openpgp/armor"
@@ -21,6 +22,9 @@ func NewSigner(t testing.TB, name, email string) *Signer {
 	}
 	return &Signer{entity}
 }
+
+// Fingerprint returns that of the primary key, in lower case.
+func (s *Signer) Fingerprint() string { return hex.EncodeToString(s.entity.PrimaryKey.Fingerprint) }
 
 // PublicKey returns the armoured public key.
 func (s *Signer) PublicKey(t testing.TB) []byte {

@@ -46,20 +46,44 @@ type keyring map[string]*Key
 // directories add to earlier ones and mask keys of theirs.
 func (s *Keystore) keyring(name appc.ACIdentifier) (keyring, error) {
 	ring := make(keyring)
-	for _, dir := range s.dirs(rootDir) {
+	for _, dir := range s.dirsFor(name) {
 		if err := ring.load(dir); err != nil {
 			return nil, err
 		}
 	}
+	return ring, nil
+}
+
+// dirsFor returns the directories whose keys are trusted, or masked, for an image
+// name, in the order in which they count.
+func (s *Keystore) dirsFor(name appc.ACIdentifier) []string {
+	dirs := s.dirs(rootDir)
 	for _, dir := range s.dirs(prefixDir) {
 		for element := range strings.SplitSeq(string(name), "/") {
 			dir = filepath.Join(dir, element)
-			if err := ring.load(dir); err != nil {
-				return nil, err
-			}
+			dirs = append(dirs, dir)
 		}
 	}
-	return ring, nil
+	return dirs
+}
+
+// MaskOf returns the file that masks a key for an image name, empty if the key is
+// not masked.
+func (s *Keystore) MaskOf(name appc.ACIdentifier, fingerprint string) (mask string, err error) {
+	for _, dir := range s.dirsFor(name) {
+		path := filepath.Join(dir, fingerprint)
+		info, err := os.Stat(path)
+		switch {
+		case errors.Is(err, fs.ErrNotExist) || isNotDir(err):
+		case err != nil:
+			return "", fmt.Errorf("read keystore: %w", err)
+		case info.Mode().IsRegular() && info.Size() == 0:
+			mask = path
+		default:
+			mask = ""
+		}
+	}
+	return mask, nil
 }
 
 // HasKeys says whether any key is trusted for the image name.

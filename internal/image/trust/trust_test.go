@@ -135,6 +135,10 @@ func TestMasks(t *testing.T) {
 		if err := verify(k, name, data, sig); (err == nil) != tc.trusted {
 			t.Errorf("%s: %v", tc.desc, err)
 		}
+		masked := len(tc.masks) > 0 && !tc.trusted
+		if mask, err := k.MaskOf(name, signer.Fingerprint()); err != nil || masked != (mask != "") || masked && mask != at(tc.masks[0]) {
+			t.Errorf("%s: the mask is %q, %v", tc.desc, mask, err)
+		}
 	}
 }
 
