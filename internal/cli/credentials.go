@@ -23,10 +23,19 @@ type authorized struct {
 func (a authorized) RoundTrip(r *http.Request) (*http.Response, error) {
 	c, err := a.read()
 	if err != nil {
-		return nil, err
+		return nil, unreadable{err}
 	}
 	return c.Authorizer().Transport(a.base).RoundTrip(r)
 }
+
+// unreadable is an error in the configuration. It is no server's fault: nobody else
+// needs to be asked.
+type unreadable struct{ error }
+
+func (u unreadable) Unwrap() error { return u.error }
+
+// Unasked marks the error as one of who asks, for discovery.
+func (unreadable) Unasked() {}
 
 // CloseIdleConnections closes those of what sends the requests.
 func (a authorized) CloseIdleConnections() {

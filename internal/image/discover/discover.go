@@ -107,8 +107,8 @@ func (d *Discoverer) walk(ctx context.Context, name appc.ACIdentifier, kind stri
 			if err == nil {
 				err = use(page, tags)
 			}
-			if err == nil {
-				return nil
+			if err == nil || isUnasked(err) {
+				return err
 			}
 			d.diag(fmt.Sprintf("discovery: %s: %v", page, err))
 			failed.add(page, err)
@@ -171,6 +171,13 @@ func (d *Discoverer) read(ctx context.Context, page, kind string, name appc.ACId
 func isUnreachable(err error) bool {
 	var op *net.OpError
 	return errors.As(err, &op) && op.Op == "dial"
+}
+
+// isUnasked says whether nobody was asked, because of who asks: an error says so by
+// a method.
+func isUnasked(err error) bool {
+	var unasked interface{ Unasked() }
+	return errors.As(err, &unasked)
 }
 
 // errNoTag and errUnusable are about pages that were read.

@@ -25,6 +25,9 @@ func (f *Fetcher) planName(ctx context.Context, client *web.Client, w *want) err
 		if err != nil && !errors.Is(err, store.ErrNotFound) {
 			return err
 		}
+		if err == nil {
+			f.info("the image in the store is damaged, fetching it again")
+		}
 	}
 	if f.Policy == PullNever {
 		return fmt.Errorf("unable to fetch image from image name %q: %w", w.ref.Input, ErrUnavailable)
