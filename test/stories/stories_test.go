@@ -87,6 +87,7 @@ func TestStories(t *testing.T) {
 	t.Run("Stage1ByName", func(t *testing.T) { stage1ByName(t, p) })
 	t.Run("FetchByURL", func(t *testing.T) { fetchByURL(t, p) })
 	t.Run("Interrupted", func(t *testing.T) { interrupted(t, p) })
+	t.Run("Resumed", func(t *testing.T) { resumed(t, p) })
 	t.Run("FetchTogether", func(t *testing.T) { fetchTogether(t, p) })
 	t.Run("Storm", func(t *testing.T) { storm(t, newWorld(t, p)) })
 	t.Run("ManyAtOnce", func(t *testing.T) { manyAtOnce(t, p) })
