@@ -78,7 +78,7 @@ func TestParseReferenceSeesFiles(t *testing.T) {
 }
 
 func FuzzParse(f *testing.F) {
-	for _, s := range []string{"sha512-ab", "coreos.com/etcd:v2,os=linux", "https://a/x.aci", "docker://x", "./x", "file:///x.aci"} {
+	for _, s := range []string{"sha512-ab", "coreos.com/etcd:v2,os=linux", "https://a/x.aci", "docker://x", "./x", "/a/b", "x.aci", "file:///x.aci", "http://a:80/x.aci?y=z"} {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {

@@ -3,12 +3,15 @@ package archive_test
 import (
 	"archive/tar"
 	"bytes"
+	"compress/gzip"
 	"crypto/sha512"
 	"encoding/hex"
 	"errors"
 	"io"
 	"math/rand/v2"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -334,6 +337,27 @@ func TestEntries(t *testing.T) {
 	}
 }
 
+// stored returns an image that the standard library has no writer for, as it is
+// before it was packed to be stored.
+func stored(t testing.TB, name string) []byte {
+	t.Helper()
+	b, err := os.ReadFile(filepath.Join("testdata", name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.HasSuffix(name, ".gz") {
+		return b
+	}
+	r, err := gzip.NewReader(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if b, err = io.ReadAll(r); err != nil {
+		t.Fatal(err)
+	}
+	return b
+}
+
 // FuzzScan shows that no input makes the reader fail in another way than with
 // a classed error, and that what it accepts it accepts again.
 func FuzzScan(f *testing.F) {
@@ -341,6 +365,13 @@ func FuzzScan(f *testing.F) {
 		if len(v.data) < 64<<10 {
 			f.Add(v.data)
 		}
+	}
+	for _, name := range []string{"bzip2.aci", "xz.aci", "sparse-pax.aci.gz", "sparse-gnu.aci.gz", "gnu-long-names.aci.gz"} {
+		b := stored(f, name)
+		if _, err := archive.Scan(bytes.NewReader(b), testLimits()); err != nil {
+			f.Fatalf("%s: %v", name, err)
+		}
+		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		info, err := archive.Scan(bytes.NewReader(b), testLimits())
