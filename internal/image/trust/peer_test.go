@@ -12,7 +12,7 @@ import (
 	"rkt/internal/image/trust"
 )
 
-const past = "20200101T000000"
+const past = "20200101T000000!" // and the clock stands still
 
 // TestGPGSignatures checks what GnuPG makes, kind by kind.
 func TestGPGSignatures(t *testing.T) {
@@ -107,7 +107,7 @@ func TestUselessKeysAreNotAdded(t *testing.T) {
 	g.newKey("md5 <md5@example.com>", "rsa2048", "never", "--cert-digest-algo", "MD5", "--allow-weak-digest-algos")
 	g.newKey("expired <expired@example.com>", "ed25519", "1d", "--faked-system-time", past)
 	g.newKey("revoked <revoked@example.com>", "ed25519", "never")
-	g.newKey("future <future@example.com>", "ed25519", "never", "--faked-system-time", "20990101T000000")
+	g.newKey("future <future@example.com>", "ed25519", "never", "--faked-system-time", "20990101T000000!")
 	g.run(nil, "--quick-gen-key", "cert <cert@example.com>", "ed25519", "cert", "never")
 	g.run(nil, "--quick-gen-key", "sub <sub@example.com>", "ed25519", "cert", "never")
 	g.run(nil, "--quick-add-key", g.fingerprint("<sub@example.com>"), "rsa1024", "sign", "never")
