@@ -86,6 +86,11 @@ func (prep *preparation) fill(ctx context.Context, made *pod.Pod) error {
 	if _, err := made.AllocateUID(); err != nil {
 		return err
 	}
+	if size := stage1.DiskSize(prep.run.disk); size != 0 {
+		if err := made.WriteFile(stage1.DiskSizeFile, size.File()); err != nil {
+			return err
+		}
+	}
 	return made.WriteFile(stage1.PodManifestFile, prep.content.text)
 }
 

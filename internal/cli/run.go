@@ -33,6 +33,7 @@ type run struct {
 	register    registration
 	detach      bool
 	remove      bool
+	disk        diskFlag
 }
 
 func newRunFlags() *run {
@@ -71,6 +72,7 @@ func (r *run) addContent(flags *pflag.FlagSet) {
 	r.stage1.add(flags)
 	r.environment.add(flags)
 	flags.Var(&r.ports, "port", portUsage)
+	r.disk.add(flags)
 	flags.StringVar(&r.manifest, "pod-manifest", "", "file with the whole manifest of the pod, in place of images and what is said about them")
 	addUnsupported(flags, "mount", "no-overlay", "private-users", "seccomp", "stderr", "stdin", "stdout", "volume")
 }
@@ -194,6 +196,9 @@ func (p *program) withPod(cmd *cobra.Command, prep *preparation, do func(*prepar
 	}
 	keep := false
 	if err = prep.prepare(cmd.Context(), made); err == nil {
+		if prep.run.disk.unsupportedBy(prep.stage1) {
+			p.messages(cmd).printf("warning: --disk option is not supported by stage1")
+		}
 		keep, err = do(prep, made)
 	}
 	if !keep {

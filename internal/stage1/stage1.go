@@ -57,6 +57,7 @@ const (
 	PodManifestFile  = "pod"
 	PidFile          = "pid"
 	UIDFile          = "uid"
+	DiskSizeFile     = "disk-size" // see DiskSize
 	ControlSocket    = "control"
 	Stage1Manifest   = "stage1/manifest"
 	StatusDir        = "stage1/rootfs/rkt/status"

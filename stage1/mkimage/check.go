@@ -71,11 +71,14 @@ func (c checked) program(ctx context.Context) error {
 // checkQEMU has the programs find their libraries, and boots the guest on each
 // kind of machine until the agent answers.
 func checkQEMU(ctx context.Context, c checked) error {
+	d := c.description
 	// Virtiofsd itself wants /proc before it says a word.
-	if err := checkLoads(ctx, filepath.Join(c.root, "virtiofsd"), c.arch.loader, "/usr/bin/virtiofsd"); err != nil {
+	err := errors.Join(
+		checkLoads(ctx, filepath.Join(c.root, "virtiofsd"), c.arch.loader, "/usr/bin/virtiofsd"),
+		checkLoads(ctx, filepath.Join(c.root, "mkfs"), d.Mkfs.Loader, d.Mkfs.Program))
+	if err != nil {
 		return err
 	}
-	d := c.description
 	for _, m := range c.arch.machines {
 		b := boot{root: c.root, description: d, arch: c.arch, machine: m, console: c.console}
 		guest, took, err := b.run(ctx)
@@ -95,6 +98,9 @@ func checkQEMU(ctx context.Context, c checked) error {
 // checkLKVM looks at the files, since lkvm can't do without hardware
 // virtualization: the guest in them is the one that QEMU boots.
 func checkLKVM(ctx context.Context, c checked) error {
+	if err := checkLoads(ctx, filepath.Join(c.root, "mkfs"), c.description.Mkfs.Loader, c.description.Mkfs.Program); err != nil {
+		return err
+	}
 	machine := filepath.Join(c.root, "machine")
 	for _, file := range []string{filepath.Join(machine, c.description.Kernel), filepath.Join(c.root, guestFile)} {
 		if _, err := os.Stat(file); err != nil {

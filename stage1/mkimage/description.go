@@ -30,6 +30,18 @@ type description struct {
 	Loader    string   `json:"loader,omitempty"`
 	Nspawn    string   `json:"nspawn,omitempty"`
 	Libraries []string `json:"libraries,omitempty"`
+	// Mkfs makes scratch disks of other sizes than the image has one of.
+	Mkfs *mkfs `json:"mkfs,omitempty"`
+}
+
+// mkfs says how the program in the mkfs directory is started on the host. What
+// it is to make, and of which size in KiB, follows Args.
+type mkfs struct {
+	Loader    string   `json:"loader"`
+	Libraries []string `json:"libraries"`
+	Program   string   `json:"program"`
+	Args      []string `json:"args"`
+	Env       []string `json:"env"`
 }
 
 // addDescription writes the description of what the other steps added.
@@ -66,6 +78,10 @@ func (d *description) describeMachine(ctx context.Context, p part) error {
 		d.LKVM, d.Kernel = "/usr/bin/lkvm", "/boot/bzImage"
 	} else {
 		d.QEMU, d.Data, d.Kernel = "/usr/bin/"+p.arch.qemu, "/usr/share/qemu", "/boot/vmlinux"
+	}
+	d.Mkfs = &mkfs{
+		Loader: p.arch.loader, Libraries: []string{"/usr/lib/" + p.arch.multiarch},
+		Program: "/usr/sbin/mke2fs", Args: scratchOptions(), Env: []string{mkfsConfig},
 	}
 	d.SystemdVersion, err = systemdVersion(ctx)
 	return err

@@ -47,11 +47,8 @@ func addGuestDisk(ctx context.Context, p part) error {
 // packed together, so that the copy has few blocks.
 func addScratch(ctx context.Context, t *tree.Tree, work string) error {
 	image := filepath.Join(work, scratchFile)
-	_, err := output(ctx, []string{"E2FSPROGS_FAKE_TIME=1", "MKE2FS_CONFIG=/dev/null"},
-		"mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-i", "65536", "-m", "0", "-U", diskID,
-		"-O", "none,"+scratchFeatures, "-E", "num_backup_sb=0,packed_meta_blocks=1,root_owner=0:0,hash_seed="+diskID,
-		image, strconv.Itoa(scratchSize/1024)+"K")
-	if err != nil {
+	args := append(scratchOptions(), image, strconv.Itoa(scratchSize/1024)+"K")
+	if _, err := output(ctx, []string{"E2FSPROGS_FAKE_TIME=1", mkfsConfig}, "mke2fs", args...); err != nil {
 		return fmt.Errorf("make scratch disk: %w", err)
 	}
 	if err := cutZeros(image); err != nil {
@@ -62,6 +59,18 @@ func addScratch(ctx context.Context, t *tree.Tree, work string) error {
 	}
 	return t.File(scratchFile, image, 0o644)
 }
+
+// scratchOptions are mke2fs's for a scratch disk of any size.
+func scratchOptions() []string {
+	return []string{
+		"-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-i", "65536", "-m", "0", "-U", diskID,
+		"-O", "none," + scratchFeatures,
+		"-E", "num_backup_sb=0,packed_meta_blocks=1,lazy_itable_init=1,root_owner=0:0,hash_seed=" + diskID,
+	}
+}
+
+// mkfsConfig is a variable of mke2fs's environment: the options say all.
+const mkfsConfig = "MKE2FS_CONFIG=/dev/null"
 
 // scratchFeatures are ext4's usual ones without a journal, spelled out so that
 // the build host's defaults do not matter.

@@ -103,14 +103,14 @@ func supervisedEntryPoints() []entryPoint {
 
 func addQEMU(ctx context.Context, p part) error {
 	return errors.Join(
-		p.graft("machine", "machine.recipe"), addInit(p.tree),
+		p.graft("machine", "machine.recipe"), addInit(p.tree), p.graft("mkfs", "mkfs.recipe"),
 		p.graft("virtiofsd", "virtiofsd.recipe"),
 		addGuestDisk(ctx, p), addScratch(ctx, p.tree, p.work), addPlugins(p), addDescription(ctx, p))
 }
 
 func addLKVM(ctx context.Context, p part) error {
 	return errors.Join(
-		p.graft("machine", "lkvm.recipe"), addInit(p.tree),
+		p.graft("machine", "lkvm.recipe"), addInit(p.tree), p.graft("mkfs", "mkfs.recipe"),
 		addGuestDisk(ctx, p), addScratch(ctx, p.tree, p.work), addPlugins(p), addDescription(ctx, p))
 }
 

@@ -44,7 +44,7 @@ func look() (*report.Facts, error) {
 		return nil, err
 	}
 	f.Kernel, f.Hostname = unix.ByteSliceToString(uname.Release[:]), unix.ByteSliceToString(uname.Nodename[:])
-	for _, step := range []func(*report.Facts) error{lookAtSelf, lookAtMemory, lookAtFiles, lookAtMounts, lookAtConfinement} {
+	for _, step := range []func(*report.Facts) error{lookAtSelf, lookAtMemory, lookAtDisk, lookAtFiles, lookAtMounts, lookAtConfinement} {
 		if err := step(f); err != nil {
 			return nil, err
 		}
@@ -73,6 +73,15 @@ func lookAtSelf(f *report.Facts) (err error) {
 	cgroup, err := os.ReadFile("/proc/self/cgroup")
 	f.Cgroup = strings.TrimSpace(string(cgroup))
 	return err
+}
+
+func lookAtDisk(f *report.Facts) error {
+	var disk unix.Statfs_t
+	if err := unix.Statfs("/", &disk); err != nil {
+		return err
+	}
+	f.Disk = int64(disk.Blocks) * disk.Bsize
+	return nil
 }
 
 func lookAtMemory(f *report.Facts) error {

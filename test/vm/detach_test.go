@@ -102,7 +102,7 @@ func TestRemove(t *testing.T) {
 func TestPrepared(t *testing.T) {
 	t.Parallel()
 	h := newHost(t)
-	uuid := h.background("prepare", "--quiet", probeID(t), "--cpu=1", "--environment=A=b", "--", "facts")
+	uuid := h.background("prepare", "--quiet", "--disk=40Gi", probeID(t), "--cpu=1", "--environment=A=b", "--", "facts")
 	if state := h.list()[uuid]; state != "prepared" {
 		t.Fatalf("state %q", state)
 	}
@@ -117,6 +117,7 @@ func TestPrepared(t *testing.T) {
 	if f.Hostname != "prepared" || !slices.Contains(f.Env, "A=b") {
 		t.Errorf("host name %q, environment %q", f.Hostname, f.Env)
 	}
+	expectDisk(t, f.Disk, 40<<30)
 	again := h.rkt("run-prepared", uuid)
 	if again.Status != 254 || !strings.Contains(again.Stderr, "pod \""+uuid+"\" is not prepared") {
 		t.Errorf("again: %+v", again)

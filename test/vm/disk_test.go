@@ -70,6 +70,30 @@ func TestHostDiskFull(t *testing.T) {
 	expectStatus(t, h.status(p.uuid()), "exited", map[string]int{"writer": 0, "other": 2})
 }
 
+// TestSmallDisk shows that apps can't write more than the pod's disk takes.
+func TestSmallDisk(t *testing.T) {
+	t.Parallel()
+	h := newHost(t)
+	p, r := h.run("--disk=32Mi", probeID(t), "--cpu=1", "--", "fill", "/big")
+	p.expect(0)
+	var mebibytes int
+	if _, err := fmt.Sscanf(strings.Join(texts(t, r.Stdout, "probe"), ""), "disk full after %d MiB", &mebibytes); err != nil {
+		t.Fatalf("%v: %s", err, r.Stdout)
+	}
+	if mebibytes < 24 || mebibytes >= 32 {
+		t.Errorf("%d MiB went on a disk of 32", mebibytes)
+	}
+}
+
+// expectDisk checks how much the root directory holds of a disk of the given
+// size: what the file system takes for itself is not in it.
+func expectDisk(t *testing.T, holds, size int64) {
+	t.Helper()
+	if holds > size || holds < size-size/32 {
+		t.Errorf("the root directory holds %d bytes, the disk should have %d", holds, size)
+	}
+}
+
 // TestImageTooBig shows an image that is more than the host's disk can hold.
 func TestImageTooBig(t *testing.T) {
 	t.Parallel()

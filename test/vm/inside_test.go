@@ -111,6 +111,7 @@ func TestDefaults(t *testing.T) {
 	p, r := h.run(probeID(t), "--cpu=1", "--", "facts")
 	p.expect(0)
 	f := factsOf(t, r.Stdout, "probe")
+	expectDisk(t, f.Disk, 16<<30)
 	if want := "rkt-" + p.uuid(); f.Hostname != want {
 		t.Errorf("host name %q, want %q", f.Hostname, want)
 	}

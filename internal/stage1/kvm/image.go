@@ -26,6 +26,7 @@ type machineParts struct {
 	Data          string `json:"data"`
 	Kernel        string `json:"kernel"`
 	KernelVersion string `json:"kernelVersion"`
+	Mkfs          *mkfs  `json:"mkfs"`
 }
 
 // Image is an extracted stage1 image.

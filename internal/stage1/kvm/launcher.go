@@ -73,7 +73,7 @@ func (l *Launcher) Launch(_ context.Context, spec supervisor.Spec) (supervisor.M
 	if err != nil {
 		return nil, err
 	}
-	q := &qemu{image: l.image, kvm: l.kvm, done: make(chan struct{}), words: &words.Tail{}}
+	q := &qemu{image: l.image, kvm: l.kvm, diskBytes: spec.DiskBytes, done: make(chan struct{}), words: &words.Tail{}}
 	files, err := q.open(spec)
 	defer closeAll(files)
 	if err != nil {

@@ -12,7 +12,6 @@ import (
 
 	"rkt/internal/fault"
 	"rkt/internal/guest/client"
-	"rkt/internal/linux"
 	"rkt/internal/stage1"
 	"rkt/internal/stage1/kvm/qmp"
 	"rkt/internal/stage1/supervisor"
@@ -27,10 +26,11 @@ const verityBlock = 4096
 
 // qemu is one running QEMU.
 type qemu struct {
-	image   *Image
-	kvm     bool
-	process *os.Process
-	qmp     *qmp.Client
+	image     *Image
+	kvm       bool
+	diskBytes int64 // of the scratch disk, 0 for the image's choice
+	process   *os.Process
+	qmp       *qmp.Client
 
 	control, data, qmpConn *net.UnixConn
 
@@ -90,7 +90,7 @@ func (q *qemu) Attach(ctx context.Context, apps []stage1.AppDisk) (supervisor.Di
 		}
 		disks.Apps = append(disks.Apps, disk)
 	}
-	scratch, err := q.makeScratch()
+	scratch, err := q.image.makeScratch(ctx, q.diskBytes)
 	if err != nil {
 		return disks, fmt.Errorf("make the scratch disk: %w", err)
 	}
@@ -111,24 +111,6 @@ func verityOf(app stage1.AppDisk) (*client.Verity, error) {
 		return nil, fmt.Errorf("hash tree of %s: %w", app.Path, err)
 	}
 	return &client.Verity{RootHash: root, Salt: salt, DataBlocks: uint64(v.DataSize / verityBlock)}, nil
-}
-
-// makeScratch copies the empty disk of the image, without its holes.
-func (q *qemu) makeScratch() (*os.File, error) {
-	empty, size, err := q.image.openScratch()
-	if err != nil {
-		return nil, err
-	}
-	defer empty.Close()
-	f, err := os.OpenFile(scratchFile, os.O_RDWR|os.O_CREATE|os.O_TRUNC, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	if err := linux.CopySparse(f, empty, size); err != nil {
-		f.Close()
-		return nil, err
-	}
-	return f, nil
 }
 
 // addDisk gives the guest an open image as a LUN. The image is said to be raw,

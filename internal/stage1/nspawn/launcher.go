@@ -46,6 +46,9 @@ func (l *Launcher) Launch(_ context.Context, spec supervisor.Spec) (_ supervisor
 		spec.Console = os.Stderr
 	}
 	warnOfLimits(spec.Apps)
+	if spec.DiskBytes != 0 {
+		fmt.Fprintln(os.Stderr, "warning: a container keeps what apps write in the pod's directory: the size of its disk is ignored")
+	}
 	c := &container{words: &words.Tail{}, done: make(chan struct{})}
 	if err := c.listen(); err != nil {
 		return nil, err

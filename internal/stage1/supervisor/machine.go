@@ -52,6 +52,7 @@ type Spec struct {
 	Run         stage1.RunArgs
 	CPUs        int
 	MemoryBytes int64    // of the guest
+	DiskBytes   int64    // of the disk for what apps write, 0 for the flavour's choice
 	ID          int      // uid and gid that belong to this pod alone
 	Lock        *os.File // the pod's lock, to be inherited by every process
 	// Network is what the machine is to be joined to, nil for nothing.

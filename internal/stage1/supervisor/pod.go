@@ -32,8 +32,10 @@ type pod struct {
 	apps  []appc.RuntimeApp
 	disks []stage1.AppDisk // one for each app
 	id    int              // the machine's uid and gid
-	lock  *os.File
-	ports []network.PortMapping // of the host
+	// diskSize is that of what takes the apps' writes, 0 if nobody said one.
+	diskSize stage1.DiskSize
+	lock     *os.File
+	ports    []network.PortMapping // of the host
 }
 
 // loadPod reads the pod in the working directory.
@@ -64,8 +66,22 @@ func loadPod(uuid string) (*pod, error) {
 	if p.ports, err = forwardedPorts(manifest); err != nil {
 		return nil, err
 	}
+	if p.diskSize, err = loadDiskSize(); err != nil {
+		return nil, err
+	}
 	p.id, err = loadID()
 	return p, err
+}
+
+func loadDiskSize() (stage1.DiskSize, error) {
+	b, err := readFile(stage1.DiskSizeFile)
+	if errors.Is(err, os.ErrNotExist) {
+		return 0, nil
+	}
+	if err != nil {
+		return 0, err
+	}
+	return stage1.ParseDiskSize(b)
 }
 
 // loadApp completes an app from its image's manifest and reads where its disk

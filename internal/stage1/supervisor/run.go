@@ -162,6 +162,7 @@ func (r *run) launch(ctx context.Context, launcher Launcher) error {
 		Run:         r.args,
 		CPUs:        cpus(r.pod.apps, runtime.NumCPU()),
 		MemoryBytes: guestMemory,
+		DiskBytes:   int64(r.pod.diskSize),
 		ID:          r.pod.id,
 		Lock:        r.pod.lock,
 	}

@@ -8,6 +8,7 @@ type Facts struct {
 	Hostname string
 	CPUs     int   // that this process may run on
 	MemTotal int64 // bytes
+	Disk     int64 // bytes that the file system of the root directory holds
 
 	PID    int
 	Parent Process
