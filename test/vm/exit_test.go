@@ -104,8 +104,8 @@ func TestIgnoredSIGTERM(t *testing.T) {
 	h.must("stop", p.uuid())
 	took := time.Since(begin)
 	p.expect(128 + 9)
-	if took < appStopTime-time.Second || took > appStopTime+10*time.Second {
-		t.Errorf("it took %v, want about %v", took, appStopTime)
+	if took < appStopTime-time.Second {
+		t.Errorf("it took %v, want at least %v", took, appStopTime)
 	}
 	expectStatus(t, h.status(p.uuid()), "exited", map[string]int{"probe": 137})
 	if said := texts(t, p.out.String(), "probe"); !slices.Contains(said, "terminated") {

@@ -74,6 +74,12 @@ func awaitEnd(pid int, timeout time.Duration) bool {
 	}
 }
 
+// allEnded tells whether of these processes nothing is left that could hold a
+// lock.
+func allEnded(pids []int) bool {
+	return !slices.ContainsFunc(pids, func(pid int) bool { return !awaitEnd(pid, 0) })
+}
+
 // describe says what a process is.
 func describe(pid int) string {
 	b, _ := os.ReadFile(fmt.Sprintf("/proc/%d/cmdline", pid))
