@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 
 	"github.com/google/uuid"
+	"golang.org/x/sync/errgroup"
 	"rkt/internal/fault"
 	"rkt/internal/linux"
 )
@@ -79,9 +80,9 @@ func unlessGone(err error) error {
 	return err
 }
 
-// WriteFile writes a file of a pod that is being prepared, durably; missing
-// directories on the way are made. It is not written at one stroke: nobody
-// reads it before the pod moves on.
+// WriteFile writes a file of a pod that is being prepared; missing directories
+// on the way are made. It is not written at one stroke, and durable only when
+// the pod moves on: nobody reads it before.
 func (p *Pod) WriteFile(name string, data []byte) error {
 	if err := p.MkdirAll(filepath.Dir(name)); err != nil {
 		return err
@@ -90,8 +91,20 @@ func (p *Pod) WriteFile(name string, data []byte) error {
 	if err != nil {
 		return err
 	}
+	p.unsynced = append(p.unsynced, f)
 	_, err = f.Write(data)
-	return errors.Join(err, f.Sync(), f.Close())
+	return err
+}
+
+// syncFiles makes durable what WriteFile wrote. A file system that is asked for
+// all of it at once does it in one go.
+func (p *Pod) syncFiles() error {
+	var all errgroup.Group
+	for _, f := range p.unsynced {
+		all.Go(func() error { return errors.Join(f.Sync(), f.Close()) })
+	}
+	p.unsynced = nil
+	return all.Wait()
 }
 
 // MkdirAll makes a directory in the pod, with its parents.
@@ -100,7 +113,7 @@ func (p *Pod) MkdirAll(name string) error { return p.root.MkdirAll(name, dirMode
 // Park moves a pod that is completely prepared to where it waits to be run, and
 // lets go of it.
 func (p *Pod) Park() error {
-	if err := linux.SyncFilesystem(p.dir); err != nil {
+	if err := errors.Join(p.syncFiles(), linux.SyncFilesystem(p.dir)); err != nil {
 		return err
 	}
 	if err := p.moveTo(prepared); err != nil {
@@ -133,6 +146,9 @@ func (p *Pod) Claim() error {
 func (p *Pod) Start() error {
 	if p.at != prepare && p.at != prepared {
 		return fmt.Errorf("pod %q: cannot be started from %q", p.UUID, p.at)
+	}
+	if err := p.syncFiles(); err != nil {
+		return err
 	}
 	return p.moveTo(run)
 }

@@ -86,6 +86,8 @@ type Pod struct {
 	root *os.Root // the same directory, for access to files
 	at   place    // where the directory was seen last
 	held bool     // this Pod has taken the lock
+	// unsynced are files that were written and may not be durable yet.
+	unsynced []*os.File
 }
 
 // open opens the pod's directory in the given place.
@@ -115,7 +117,13 @@ func (ps *Pods) find(uuid string, places []place) (*Pod, error) {
 
 // Close lets go of the pod's directory and of the lock, unless another process
 // has inherited it.
-func (p *Pod) Close() error { return errors.Join(p.dir.Close(), p.root.Close()) }
+func (p *Pod) Close() error {
+	for _, f := range p.unsynced {
+		_ = f.Close() // nobody will read it
+	}
+	p.unsynced = nil
+	return errors.Join(p.dir.Close(), p.root.Close())
+}
 
 // Path returns where the pod's directory was when it was last looked at.
 func (p *Pod) Path() string { return p.pods.path(p.at, p.UUID) }
