@@ -45,19 +45,26 @@ func measure(ctx context.Context, o options) (_ *report, err error) {
 		return nil, fmt.Errorf("measure an idle machine: %w", err)
 	}
 	result.Memory = []footprint{idle.memory, plainMemory}
+	if o.memoryOnly {
+		return result, nil
+	}
+	return result, result.takeTimes(ctx, o, w, pods, plain)
+}
 
+// takeTimes takes the time of everything.
+func (r *report) takeTimes(ctx context.Context, o options, w *workspace, pods *rkt, plain *plain) (err error) {
 	peers, err := newPodman(ctx, w)
 	if err != nil {
-		result.Notes = append(result.Notes, fmt.Sprintf("podman was not measured: %v", err))
+		r.Notes = append(r.Notes, fmt.Sprintf("podman was not measured: %v", err))
 	}
 	defer func() { err = errors.Join(err, peers.remove()) }()
 
 	candidates := append(pods.candidates(), plain.candidates()...)
 	candidates = append(candidates, peers.candidates()...)
-	result.Times, err = rounds(ctx, candidates, o.runs)
-	result.LoadAfter = load()
-	result.compare()
-	return result, err
+	r.Times, err = rounds(ctx, candidates, o.runs)
+	r.LoadAfter = load()
+	r.compare()
+	return err
 }
 
 // load returns the host's load average of the last minute, -1 if unknown.

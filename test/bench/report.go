@@ -85,6 +85,15 @@ func (r *report) writeJSON(w io.Writer) error {
 
 // writeText prints tables for people.
 func (r *report) writeText(w io.Writer) error {
+	if len(r.Times) > 0 {
+		if err := r.writeTimes(w); err != nil {
+			return err
+		}
+	}
+	return r.writeMemory(w)
+}
+
+func (r *report) writeTimes(w io.Writer) error {
 	fmt.Fprintf(w, "%d runs each, round by round; %d CPUs, load %.1f before and %.1f after; %s (isolation=%s)\n\n",
 		r.Runs, r.CPUs, r.LoadBefore, r.LoadAfter, r.accelerator(), r.Isolation)
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', tabwriter.AlignRight)
@@ -97,10 +106,7 @@ func (r *report) writeText(w io.Writer) error {
 	for _, ratio := range r.Ratios {
 		fmt.Fprintf(t, "%s\t%.2f\t\t\t%.2f\t\t%s\t\n", ratio.Of+" / "+ratio.To, ratio.First, ratio.Exit, ratio.aim())
 	}
-	if err := t.Flush(); err != nil {
-		return err
-	}
-	return r.writeMemory(w)
+	return t.Flush()
 }
 
 // aim returns the remark beside the one ratio that has an aim.
