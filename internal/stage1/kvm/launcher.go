@@ -18,8 +18,10 @@ import (
 
 const (
 	mebibyte = 1 << 20
-	// tcgCacheMiB bounds QEMU's cache of translated code.
-	tcgCacheMiB = 64
+	// tcgCacheMiB bounds QEMU's cache of translated code. A pod that says its first
+	// word has used 70 MiB: a smaller cache is emptied just then, and all that was
+	// translated is translated again.
+	tcgCacheMiB = 128
 	// overheadBytes is what the supervisor and QEMU need besides the guest's
 	// memory, with room to spare; docs/performance.md has the measurements.
 	overheadBytes = 192 * mebibyte
