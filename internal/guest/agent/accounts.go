@@ -30,26 +30,35 @@ type accountFile struct {
 	ids  map[uint32]bool
 }
 
-// newAccounts puts files that can be written, in dir, in place of those of the
-// machine's root.
-func newAccounts(dir string) (*accounts, error) {
-	users, err := newAccountFile("/etc/passwd", dir)
+const (
+	// accountsDir is where links in the machine's /etc lead to.
+	accountsDir = "/run/rkt"
+	// accountsFrom has what is to be in it at first.
+	accountsFrom = "/usr/lib/rkt"
+)
+
+// newAccounts makes the files.
+func newAccounts() (*accounts, error) {
+	if err := os.MkdirAll(accountsDir, 0o755); err != nil {
+		return nil, err
+	}
+	users, err := newAccountFile("passwd")
 	if err != nil {
 		return nil, err
 	}
-	groups, err := newAccountFile("/etc/group", dir)
+	groups, err := newAccountFile("group")
 	if err != nil {
 		return nil, err
 	}
 	return &accounts{users: users, groups: groups}, nil
 }
 
-func newAccountFile(original, dir string) (accountFile, error) {
-	b, err := os.ReadFile(original)
+func newAccountFile(name string) (accountFile, error) {
+	b, err := os.ReadFile(filepath.Join(accountsFrom, name))
 	if err != nil {
 		return accountFile{}, err
 	}
-	f := accountFile{path: filepath.Join(dir, filepath.Base(original)), ids: map[uint32]bool{}}
+	f := accountFile{path: filepath.Join(accountsDir, name), ids: map[uint32]bool{}}
 	for lines := bufio.NewScanner(bytes.NewReader(b)); lines.Scan(); {
 		fields := strings.SplitN(lines.Text(), ":", 4)
 		if len(fields) < 3 {
@@ -59,10 +68,7 @@ func newAccountFile(original, dir string) (accountFile, error) {
 			f.ids[uint32(id)] = true
 		}
 	}
-	if err := os.WriteFile(f.path, b, 0o644); err != nil {
-		return accountFile{}, err
-	}
-	return f, coverFile(f.path, original)
+	return f, os.WriteFile(f.path, b, 0o644)
 }
 
 // ensure adds entries for the ids that have none.

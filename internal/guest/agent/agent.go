@@ -53,6 +53,8 @@ type Agent struct {
 	opts    Options
 	systemd *connection
 	events  *events
+	// newBuilder makes the one that Configure will need, when it is called first.
+	newBuilder func() (*approot.Builder, error)
 
 	companions linux.Companions
 	execs      execs
@@ -75,14 +77,17 @@ var errEnded = errors.New("the machine should have ended")
 func Run(ctx context.Context, transport Transport, opts Options) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	a := &Agent{opts: opts, systemd: newConnection(), events: newEvents(), apps: map[string]*app{}}
+	a.newBuilder = sync.OnceValues(func() (*approot.Builder, error) { return approot.New(opts.Dirs, opts.container()) })
 	// What the first app needs is got ready while the host's first words are
 	// read: that takes as long again where the processor is emulated.
 	var background sync.WaitGroup
 	defer background.Wait()
 	defer cancel(nil)
 	background.Go(func() { cancel(a.systemd.run(ctx, opts.Systemd, a.rehearse)) })
-	background.Go(a.lookForDisks)
-	if opts.container() {
+	if !opts.container() {
+		background.Go(a.lookForDisks)
+		background.Go(func() { _, _ = a.newBuilder() }) // Configure asks for it again
+	} else {
 		// Nothing takes long in here, and what the host configures next must not
 		// happen under systemd's feet while that boots.
 		if _, err := a.systemd.manager(ctx); err != nil {

@@ -37,11 +37,14 @@ func (s *session) Configure(ctx context.Context, req *guestproto.ConfigureReques
 	if err != nil {
 		return nil, fmt.Errorf("scratch: %w", err)
 	}
-	builder, err := approot.New(a.opts.Dirs, scratch, appNames(req), a.opts.container())
+	builder, err := a.newBuilder()
+	if err == nil {
+		err = builder.Open(scratch, appNames(req))
+	}
 	if err != nil {
 		return nil, fmt.Errorf("prepare for apps: %w", err)
 	}
-	accounts, err := newAccounts(a.opts.Dirs.State)
+	accounts, err := newAccounts()
 	if err != nil {
 		return nil, fmt.Errorf("prepare for users: %w", err)
 	}

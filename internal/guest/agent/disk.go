@@ -74,12 +74,8 @@ func findLUN(lun uint32) (string, error) {
 // takes longer than the rest of the boot. A disk that comes later is announced.
 func scanLUN(lun uint32) error { return scan(strconv.FormatUint(uint64(lun), 10)) }
 
-// lookForDisks has the kernel look for all disks that are there now. Those of a
-// container's host are none of the agent's business.
+// lookForDisks has the kernel look for all disks that are there now.
 func (a *Agent) lookForDisks() {
-	if a.opts.container() {
-		return
-	}
 	if err := scan("-"); err != nil {
 		a.logf("look for disks: %v", err)
 	}

@@ -28,6 +28,8 @@ type Builder struct {
 	// container says that the kernel is the host's: its file systems are taken
 	// as the container has them, closed as they are.
 	container bool
+	// spare is what the first app gets, made before there is one; nil later.
+	spare *kernel
 }
 
 // Dirs is where a Builder works. All but Roots are filled in the Builder's own
@@ -51,10 +53,10 @@ type HostMount struct{ File *os.File }
 // Mount returns the mount, once.
 func (m HostMount) Mount() (*os.File, error) { return m.File, nil }
 
-// New returns a Builder whose roots are written to scratch, which must be a
-// file system that overlayfs takes. In a container the kernel is not the
+// New returns a Builder, with all done already that needs no knowledge of a pod.
+// It can build once Open was called. In a container the kernel is not the
 // builder's own.
-func New(d Dirs, scratch Source, n Names, container bool) (*Builder, error) {
+func New(d Dirs, container bool) (*Builder, error) {
 	if err := os.MkdirAll(d.State, 0o700); err != nil {
 		return nil, err
 	}
@@ -68,25 +70,34 @@ func New(d Dirs, scratch Source, n Names, container bool) (*Builder, error) {
 		return nil, err
 	}
 	b := &Builder{dirs: d, own: own, container: container}
-	err = own.Do(func() error { return b.prepare(n, scratch) })
-	if err != nil {
+	if err := own.Do(b.prepare); err != nil {
 		own.Close()
 		return nil, err
 	}
 	return b, nil
 }
 
-// prepare makes what all roots share, in the Builder's namespace.
-func (b *Builder) prepare(n Names, scratch Source) (err error) {
-	noDevices := func(mount *os.File) error { return linux.Restrict(mount, linux.NoDev) }
-	if err := mountAt(scratch, b.dirs.Scratch, noDevices); err != nil {
+// prepare makes in the Builder's namespace what all roots share, and what only
+// the first one gets.
+func (b *Builder) prepare() (err error) {
+	if b.hidden, err = newHidden(filepath.Join(b.dirs.State, "hidden")); err != nil || b.container {
 		return err
 	}
-	if b.names, err = n.write(b.dirs.State); err != nil {
-		return err
-	}
-	b.hidden, err = newHidden(filepath.Join(b.dirs.State, "hidden"))
+	b.spare, err = b.makeKernel(true)
 	return err
+}
+
+// Open gives roots a place that they are written to, which must be a file system
+// that overlayfs takes, and the names that apps know.
+func (b *Builder) Open(scratch Source, n Names) error {
+	return b.own.Do(func() (err error) {
+		noDevices := func(mount *os.File) error { return linux.Restrict(mount, linux.NoDev) }
+		if err := mountAt(scratch, b.dirs.Scratch, noDevices); err != nil {
+			return err
+		}
+		b.names, err = n.write(b.dirs.State)
+		return err
+	})
 }
 
 // Close writes out what apps have written, and leaves the scratch's file
@@ -215,17 +226,11 @@ func (b *Builder) assemble(s Spec) (_ *os.File, err error) {
 
 // furnish mounts everything in a root that is not the app's own.
 func (b *Builder) furnish(r furnished, s Spec) error {
-	kernel := []func() error{r.mountProc, func() error { return r.mountSys(s.ProtectPaths) }, r.mountDev}
-	if b.container {
-		kernel = []func() error{r.copyProc, r.copySys, r.copyDev}
-	}
-	steps := append(kernel,
+	steps := []func() error{
+		func() error { return b.showKernel(r, s.ProtectPaths) },
 		r.mountRun,
 		r.ensureTmp,
 		func() error { return r.placeNames(b.names) },
-	)
-	if s.ProtectPaths {
-		steps = append(steps, func() error { return r.protect(b.hidden) })
 	}
 	if s.ReadOnly {
 		steps = append(steps, func() error { return linux.Restrict(r.Dir(), linux.ReadOnly) })
