@@ -54,7 +54,7 @@ func (p *progress) Transfer(label string, total int64) fetch.Transfer {
 	label = printable(strings.ReplaceAll(label, "\n", " "))
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if f, ok := p.w.(*os.File); !ok || !term.IsTerminal(int(f.Fd())) {
+	if !p.canDraw() {
 		return &plainTransfer{p: p, label: label}
 	}
 	if p.bars == nil {
@@ -62,6 +62,17 @@ func (p *progress) Transfer(label string, total int64) fetch.Transfer {
 	}
 	p.open++
 	return &bar{progress: p, bar: newBar(p.bars, label, total)}
+}
+
+// canDraw says whether there is a terminal, of a known size: nothing can be drawn on
+// no columns, which is what many a serial line has.
+func (p *progress) canDraw() bool {
+	f, ok := p.w.(*os.File)
+	if !ok {
+		return false
+	}
+	columns, _, err := term.GetSize(int(f.Fd()))
+	return err == nil && columns > 0
 }
 
 // plainTransfer prints one line at the end of a download.

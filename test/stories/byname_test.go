@@ -11,6 +11,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/creack/pty"
+
 	"rkt/internal/image/imagetest"
 )
 
@@ -105,6 +107,11 @@ image: signature verified:
 	if status != 0 || !regexp.MustCompile(want).MatchString(settled(shown)) {
 		t.Fatalf("status %d, run shows\n%s\nwant\n%s", status, settled(shown), want)
 	}
+	// Nothing can be drawn on a terminal that has no columns.
+	cmd := w.inside(t, "fetch", "--pull-policy=update", etcdName+":"+etcdVersion)
+	if shown, status := atTerminal(t, cmd, pty.Winsize{}, ""); status != 0 || !strings.Contains(shown, "\nDownloading signature: ") {
+		t.Errorf("status %d, without columns fetch shows\n%s", status, shown)
+	}
 	// Again there is nothing to fetch.
 	shown, status = w.atTerminalInside(t, "", "run", etcdName+":"+etcdVersion)
 	if status != 0 || strings.Contains(shown, "image: ") || strings.Contains(shown, "Downloading") {
@@ -133,7 +140,7 @@ func settled(shown string) string {
 // atTerminalInside is atTerminal where the hosts are directories.
 func (w *world) atTerminalInside(t *testing.T, answers string, args ...string) (string, int) {
 	t.Helper()
-	return atTerminal(t, w.inside(t, args...), answers)
+	return atTerminal(t, w.inside(t, args...), pty.Winsize{Rows: 24, Cols: 80}, answers)
 }
 
 // step is a command and what comes of it.

@@ -21,7 +21,7 @@ func reviewKey(t *testing.T, p programs) {
 		"\x03":         "error reviewing key: interrupted",
 	} {
 		at := place{programs: p, dir: t.TempDir()}
-		out, _ := atTerminal(t, at.command(t, "trust", "--root", p.images+"/key"), answers)
+		out, _ := atTerminal(t, at.command(t, "trust", "--root", p.images+"/key"), pty.Winsize{}, answers)
 		if !strings.Contains(out, want) {
 			t.Errorf("answers %q: no %q in\n%s", answers, want, out)
 		}
@@ -40,7 +40,7 @@ const endMark = "<the command has ended>"
 
 // atTerminal runs a command at a terminal of its own, types the answers when it
 // is asked, and returns all that the terminal has shown and the exit status.
-func atTerminal(t *testing.T, cmd *exec.Cmd, answers string) (string, int) {
+func atTerminal(t *testing.T, cmd *exec.Cmd, size pty.Winsize, answers string) (string, int) {
 	t.Helper()
 	stay, leave, err := os.Pipe()
 	if err != nil {
@@ -50,7 +50,7 @@ func atTerminal(t *testing.T, cmd *exec.Cmd, answers string) (string, int) {
 	cmd.Args = append([]string{"sh", "-c", lead, "sh", cmd.Path}, cmd.Args[1:]...)
 	cmd.Path = "/bin/sh"
 	cmd.ExtraFiles = []*os.File{stay}
-	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 80})
+	tty, err := pty.StartWithSize(cmd, &size)
 	stay.Close()
 	if err != nil {
 		t.Fatal(err)
