@@ -29,14 +29,34 @@ func (s *Store) openPlain(ctx context.Context, id string) (io.ReadCloser, error)
 // openBlob opens the stored archive of an image: ErrNotFound if the image was
 // removed since its record was read, and ErrDamaged if only the archive is gone.
 func (s *Store) openBlob(id string) (*os.File, error) {
-	f, err := os.Open(s.blob(id))
-	if err == nil {
+	var f *os.File
+	err := s.attempt(id, func() (err error) {
+		f, err = os.Open(s.blob(id))
+		return err
+	})
+	switch {
+	case err == nil:
 		return f, nil
-	}
-	if _, gone := s.readRecord(id); errors.Is(gone, ErrNotFound) {
-		return nil, fmt.Errorf("image %q was removed meanwhile: %w", id, ErrNotFound)
+	case errors.Is(err, ErrNotFound):
+		return nil, fmt.Errorf("image %q was removed meanwhile: %w", id, err)
 	}
 	return nil, damaged(id, err)
+}
+
+// attempt opens or reads a file of an image whose record was there. If that fails
+// it may be because the image was removed meanwhile, ErrNotFound, or removed and
+// imported again.
+func (s *Store) attempt(id string, open func() error) (err error) {
+	const tries = 3 // one is enough for a store that nobody changes
+	for range tries {
+		if err = open(); err == nil {
+			return nil
+		}
+		if _, gone := s.readRecord(id); gone != nil {
+			return gone
+		}
+	}
+	return err
 }
 
 type plainReader struct {

@@ -129,11 +129,12 @@ func (s *Store) getIn(known *catalog, id string) (*Image, error) {
 
 // readManifest returns the manifest of an image, parsed and as it is stored.
 func (s *Store) readManifest(r *record) (*appc.ImageManifest, []byte, error) {
-	b, err := os.ReadFile(s.manifest(r.ID))
+	var b []byte
+	err := s.attempt(r.ID, func() (err error) {
+		b, err = os.ReadFile(s.manifest(r.ID))
+		return err
+	})
 	if errors.Is(err, fs.ErrNotExist) {
-		if _, recordErr := s.readRecord(r.ID); recordErr != nil {
-			return nil, nil, recordErr // removed meanwhile
-		}
 		return nil, nil, fmt.Errorf("image %q: manifest %w: it is missing", r.ID, ErrDamaged)
 	}
 	if err != nil {
