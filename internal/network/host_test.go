@@ -95,15 +95,15 @@ func build(t *testing.T, dir, name string, args ...string) {
 }
 
 // state is all that plugins may leave on a host: links, rules, chains and
-// tables, leases. What iptables and portmap make once for all pods and leave
-// empty is no trace.
+// tables, leases. What iptables, portmap and firewall make once for all pods and
+// leave empty is no trace.
 func (h *host) state() string {
 	h.Helper()
 	var kept []string
 	rules := h.output("iptables-save") + h.output("ip6tables-save") + h.output("nft", "list", "tables")
 	for line := range strings.Lines(rules) {
 		ours := strings.Contains(line, "RKT-") || strings.Contains(line, "CNI-")
-		if (ours || strings.HasPrefix(line, "-A")) && !strings.Contains(line, "CNI-HOSTPORT-") {
+		if (ours || strings.HasPrefix(line, "-A")) && !strings.Contains(line, "CNI-HOSTPORT-") && !ofFirewall(line) {
 			before, _, _ := strings.Cut(line, "[") // counters
 			kept = append(kept, strings.TrimSpace(before))
 		}
@@ -113,6 +113,16 @@ func (h *host) state() string {
 	}
 	slices.Sort(kept)
 	return strings.Join(kept, "\n")
+}
+
+// ofFirewall tells of what the plugin firewall makes once for all pods.
+func ofFirewall(line string) bool {
+	for _, common := range []string{":CNI-ADMIN ", ":CNI-FORWARD ", " -j CNI-FORWARD", " -j CNI-ADMIN"} {
+		if strings.Contains(line, common) {
+			return true
+		}
+	}
+	return false
 }
 
 func leases() string {

@@ -12,6 +12,8 @@ func RefuseInMachine(plugin string) string {
 		return "does not work with a virtual machine: there is no Ethernet on both sides of what it makes"
 	case "dhcp":
 		return "does not work with a virtual machine: it keeps the lease from inside a namespace whose traffic is the machine's"
+	case "loopback":
+		return "is not needed: every pod has a loop-back interface"
 	case "sbr", "vrf":
 		return "does not work with a virtual machine: its routing rules are in the namespace only"
 	}

@@ -1,6 +1,7 @@
 package network
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -39,6 +40,8 @@ type Options struct {
 	Refuse func(plugin string) string
 	// Notify is told what the user should know. It may be nil.
 	Notify func(line string)
+
+	timeout time.Duration // of each plugin; 0 is pluginTimeout
 }
 
 // Network is what a pod has once Setup has succeeded.
@@ -164,7 +167,7 @@ func (o Options) checkPlugin(runner *runner, a *attachment, kind string) error {
 
 // attach does what was planned, each step noted before it is done.
 func (o Options) attach(ctx context.Context, attachments []*attachment) (*Network, error) {
-	runner := &runner{lock: o.Lock, timeout: pluginTimeout}
+	runner := &runner{lock: o.Lock, timeout: cmp.Or(o.timeout, pluginTimeout)}
 	for _, a := range attachments {
 		if err := a.chooseVersion(ctx, runner); err != nil {
 			return nil, fmt.Errorf("network %q: %w", a.Name, err)

@@ -290,6 +290,7 @@ func TestSetupRefuses(t *testing.T) {
 		"fails":         {net: "x", config: `{"name":"x","type":"mine"}`, plugin: plugin(`echo '{"code":11,"msg":"the cable is cut"}'; exit 1`), want: "the cable is cut"},
 		"prints":        {net: "x", config: `{"name":"x","type":"mine"}`, plugin: plugin(`echo hello`), want: "invalid character 'h'"},
 		"floods":        {net: "x", config: `{"name":"x","type":"mine"}`, plugin: plugin(`head -c 2000000 /dev/zero`), want: "said more than 1048576 bytes"},
+		"hangs":         {net: "x", config: `{"name":"x","type":"mine"}`, plugin: plugin(`sleep 1000 & sleep 1000`), want: "plugin mine: no answer within"},
 		"nothing made":  {net: "x", config: `{"name":"x","type":"mine"}`, plugin: plugin(`echo '{"cniVersion":"1.0.0"}'`), want: "eth0: Link not found"},
 		"address taken": {net: "default:IP=172.16.29.5", want: "172.16.29.5"},
 		"its own net":   {net: "x", config: `{"name":"none","type":"ptp"}`, want: `name "none" has a meaning of its own`},
@@ -300,6 +301,10 @@ func TestSetupRefuses(t *testing.T) {
 				h.configure("10-x.conf", test.config)
 			}
 			o := h.options(test.net)
+			o.timeout = pluginTimeout
+			if name == "hangs" {
+				o.timeout = time.Second
+			}
 			if test.plugin != "" {
 				dir := t.TempDir()
 				if err := linuxtest.WriteProgram(filepath.Join(dir, "mine"), []byte(test.plugin)); err != nil {
@@ -314,6 +319,32 @@ func TestSetupRefuses(t *testing.T) {
 			h.clean()
 		})
 	}
+}
+
+// TestAddressTaken: two pods never share an address, and the one that comes too
+// late leaves the other's.
+func TestAddressTaken(t *testing.T) {
+	h := needHost(t)
+	o := h.options("default:IP=172.16.28.5")
+	n := h.setup(o)
+	defer n.Close()
+	before := h.state()
+	first, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Chdir(t.TempDir())
+	o.UUID = "00000000-a507-4694-aabf-5bd95ce3f3d7"
+	if _, err := Setup(t.Context(), o); err == nil || !strings.Contains(err.Error(), "172.16.28.5 is not available") {
+		t.Errorf("got %v", err)
+	}
+	if now := h.state(); now != before {
+		t.Errorf("then there is\n%s\n--- before:\n%s", now, before)
+	}
+	t.Chdir(first)
+	h.reaches("172.16.28.5:1")
+	h.teardown()
+	h.clean()
 }
 
 // TestNoFilter: without a program to filter packets there is no default
