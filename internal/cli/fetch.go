@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -68,7 +69,8 @@ func (p *program) newFetch() *cobra.Command {
 		Short: "Fetch images and store them",
 		Long: `Finds images by their names, such as example.com/app:v1.0.0,os=linux, or
 takes them from URLs and files, checks their signatures, and keeps them and all
-that they depend on. Prints the id of each image.
+that they depend on. If root does it, the images of apps are made ready to run.
+Prints the id of each image.
 
 Where an image with a name is, and which keys sign it, is asked from the pages
 at https://NAME and above. What a server has said about how long an image stays
@@ -122,12 +124,32 @@ func (p *program) fetch(cmd *cobra.Command, apps []*appargs.App, pull *pullFlags
 		return err
 	}
 	for _, id := range ids {
+		p.renderFetched(cmd, images, id)
 		if !full {
 			id = id[:min(len(id), fetchedID)]
 		}
 		fmt.Fprintln(p.stdout, id)
 	}
 	return nil
+}
+
+// mayRender says whether who runs this may make disks of images.
+func mayRender() bool { return os.Geteuid() == 0 }
+
+// renderFetched makes the disk of an app's image that has just been fetched,
+// unless it was made on the way, so that the first run need not. The image is
+// there whatever comes of it.
+func (p *program) renderFetched(cmd *cobra.Command, images *store.Store, id string) {
+	if !mayRender() {
+		return
+	}
+	found, err := images.Get(id)
+	if err != nil || found.Manifest.App == nil {
+		return // removed meanwhile, or for other images to build on
+	}
+	if _, err := images.Disk(cmd.Context(), id); err != nil && !errors.Is(err, store.ErrNotFound) {
+		p.messages(cmd).printf("image %q is in the store, but cannot be run as it is: %v", found.Manifest.Name, detail(err))
+	}
 }
 
 // fetchAll makes sure that all images, and what they depend on, are in the store
@@ -139,7 +161,7 @@ func fetchAll(ctx context.Context, fetcher *fetch.Fetcher, apps []*appargs.App) 
 		if err != nil {
 			return nil, aboutImage(app.Image, err)
 		}
-		wants[i] = fetch.Want{Reference: ref, Options: fetch.Options{SignaturePath: app.Signature}}
+		wants[i] = fetch.Want{Reference: ref, Options: fetch.Options{SignaturePath: app.Signature, Render: mayRender()}}
 	}
 	ids, err := fetcher.FetchAll(ctx, wants)
 	var about *fetch.ImageError

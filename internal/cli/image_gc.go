@@ -17,7 +17,7 @@ func (p *program) newImageGC() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "gc [--grace-period=DURATION]",
 		Short: "Remove images that were not used for some time",
-		Long: `Removes what was made of images for pods that are gone, and the images that
+		Long: `Removes what was made of images and no pod uses, and the images that
 were last used before the grace period and that no prepared or running pod is
 made of.`,
 		Args: noArgs,

@@ -11,11 +11,12 @@ package archive
 import (
 	"archive/tar"
 	"compress/bzip2"
-	"compress/flate"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
+
+	"github.com/klauspost/compress/flate"
+	"github.com/klauspost/compress/gzip"
 )
 
 // Errors of the reader. Each comes wrapped with what was found.

@@ -175,7 +175,7 @@ func TestVectors(t *testing.T) {
 	for _, v := range vectors(t) {
 		t.Run(v.name, func(t *testing.T) {
 			t.Parallel()
-			info, err := archive.Scan(bytes.NewReader(v.data), testLimits())
+			info, err := archive.Scan(bytes.NewReader(v.data), testLimits(), nil)
 			if v.want == "" {
 				if err != nil {
 					t.Fatalf("refused: %v", err)
@@ -206,7 +206,7 @@ func TestScan(t *testing.T) {
 		ID: "sha512-" + hex.EncodeToString(sum[:32]), Manifest: []byte(manifest()), Size: int64(len(plain)),
 		Compression: archive.Gzip, Entries: 4, Duplicates: true,
 	}
-	got, err := archive.Scan(bytes.NewReader(imagetest.Gzip(t, plain)), archive.Limits{})
+	got, err := archive.Scan(bytes.NewReader(imagetest.Gzip(t, plain)), archive.Limits{}, nil)
 	if diff := cmp.Diff(want, got); diff != "" || err != nil {
 		t.Error(err, diff)
 	}
@@ -215,7 +215,7 @@ func TestScan(t *testing.T) {
 func TestCompressions(t *testing.T) {
 	t.Parallel()
 	plain := aci(t, imagetest.File("rootfs/a", strings.Repeat("abc", 100000)))
-	want, err := archive.Scan(bytes.NewReader(plain), archive.Limits{})
+	want, err := archive.Scan(bytes.NewReader(plain), archive.Limits{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,16 +230,16 @@ func TestCompressions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		got, err := archive.Scan(bytes.NewReader(packed), archive.Limits{})
+		got, err := archive.Scan(bytes.NewReader(packed), archive.Limits{}, nil)
 		if err != nil || got.ID != want.ID || got.Compression != c {
 			t.Errorf("%s: %+v, %v", c, got, err)
 		}
-		_, err = archive.Scan(bytes.NewReader(packed[:len(packed)-20]), archive.Limits{})
+		_, err = archive.Scan(bytes.NewReader(packed[:len(packed)-20]), archive.Limits{}, nil)
 		if !errors.Is(err, archive.ErrInvalid) {
 			t.Errorf("%s, truncated: %v", c, err)
 		}
 		packed[len(packed)/2] ^= 0x55
-		if _, err = archive.Scan(bytes.NewReader(packed), archive.Limits{}); !errors.Is(err, archive.ErrInvalid) {
+		if _, err = archive.Scan(bytes.NewReader(packed), archive.Limits{}, nil); !errors.Is(err, archive.ErrInvalid) {
 			t.Errorf("%s, damaged: %v", c, err)
 		}
 	}
@@ -252,7 +252,7 @@ func TestReadErrorsAreNotBlamedOnTheArchive(t *testing.T) {
 	broken := errors.New("input/output error")
 	for _, b := range [][]byte{aci(t), imagetest.Gzip(t, aci(t))} {
 		r := io.MultiReader(bytes.NewReader(b[:len(b)-20]), &failing{broken})
-		if _, err := archive.Scan(r, archive.Limits{}); !errors.Is(err, broken) || errors.Is(err, archive.ErrInvalid) {
+		if _, err := archive.Scan(r, archive.Limits{}, nil); !errors.Is(err, broken) || errors.Is(err, archive.ErrInvalid) {
 			t.Errorf("got %v", err)
 		}
 	}
@@ -278,7 +278,7 @@ func TestPeekManifest(t *testing.T) {
 func TestVerified(t *testing.T) {
 	t.Parallel()
 	b := aci(t, imagetest.File("rootfs/a", "x"))
-	info, err := archive.Scan(bytes.NewReader(b), archive.Limits{})
+	info, err := archive.Scan(bytes.NewReader(b), archive.Limits{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -368,13 +368,13 @@ func FuzzScan(f *testing.F) {
 	}
 	for _, name := range []string{"bzip2.aci", "xz.aci", "sparse-pax.aci.gz", "sparse-gnu.aci.gz", "gnu-long-names.aci.gz"} {
 		b := stored(f, name)
-		if _, err := archive.Scan(bytes.NewReader(b), testLimits()); err != nil {
+		if _, err := archive.Scan(bytes.NewReader(b), testLimits(), nil); err != nil {
 			f.Fatalf("%s: %v", name, err)
 		}
 		f.Add(b)
 	}
 	f.Fuzz(func(t *testing.T, b []byte) {
-		info, err := archive.Scan(bytes.NewReader(b), testLimits())
+		info, err := archive.Scan(bytes.NewReader(b), testLimits(), nil)
 		if err != nil {
 			if !errors.Is(err, archive.ErrInvalid) && !errors.Is(err, archive.ErrTooLarge) {
 				t.Errorf("the error has no class: %v", err)
@@ -402,7 +402,7 @@ func BenchmarkScan(b *testing.B) {
 		b.Run(name, func(b *testing.B) {
 			b.SetBytes(int64(len(plain)))
 			for b.Loop() {
-				if _, err := archive.Scan(bytes.NewReader(packed), archive.Limits{}); err != nil {
+				if _, err := archive.Scan(bytes.NewReader(packed), archive.Limits{}, nil); err != nil {
 					b.Fatal(err)
 				}
 			}

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"hash"
 	"io"
+
+	"rkt/internal/image/relay"
 )
 
 // IDPrefix is what every image id begins with.
@@ -33,15 +35,22 @@ type Info struct {
 	Duplicates bool
 }
 
+// Visit gets an entry of an archive other than its manifest, and its data.
+type Visit func(e *Entry, data io.Reader)
+
 // Scan reads a whole archive, compressed or not, and checks everything about
-// it that can be checked without its meaning.
-func Scan(r io.Reader, limits Limits) (*Info, error) {
+// it that can be checked without its meaning. Each entry is shown to visit, if
+// that is not nil, when it has been checked; what follows it has not been, so
+// that what visit makes of it must go if Scan fails.
+func Scan(r io.Reader, limits Limits, visit Visit) (*Info, error) {
 	plain, compression, err := Decompress(r)
 	if err != nil {
 		return nil, err
 	}
+	ahead := relay.NewAhead(plain)
+	defer ahead.Close()
 	digest := sha512.New()
-	reader := NewReader(io.TeeReader(plain, digest), limits)
+	reader := NewReader(io.TeeReader(ahead, digest), limits)
 	info := &Info{Compression: compression}
 	for {
 		entry, err := reader.Next()
@@ -51,10 +60,13 @@ func Scan(r io.Reader, limits Limits) (*Info, error) {
 		if err != nil {
 			return nil, err
 		}
-		if entry.Manifest {
+		switch {
+		case entry.Manifest:
 			if info.Manifest, err = io.ReadAll(reader); err != nil {
 				return nil, err
 			}
+		case visit != nil:
+			visit(entry, reader)
 		}
 	}
 	info.ID = ID(digest.Sum(nil))

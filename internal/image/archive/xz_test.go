@@ -53,7 +53,7 @@ func noisy(t testing.TB) []byte {
 func TestXZ(t *testing.T) {
 	t.Parallel()
 	plain := noisy(t)
-	want, err := archive.Scan(bytes.NewReader(plain), archive.Limits{})
+	want, err := archive.Scan(bytes.NewReader(plain), archive.Limits{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,18 +64,18 @@ func TestXZ(t *testing.T) {
 		"sha256": xzPacked(t, plain, "--check=sha256"), "threads": xzPacked(t, plain, "-T2", "--block-size=100000"),
 		"two streams": append(bytes.Clone(one), two...), "padded": append(append(bytes.Clone(one), make([]byte, 8)...), two...),
 	} {
-		got, err := archive.Scan(bytes.NewReader(packed), archive.Limits{})
+		got, err := archive.Scan(bytes.NewReader(packed), archive.Limits{}, nil)
 		if err != nil || got.ID != want.ID || got.Compression != archive.XZ {
 			t.Errorf("%s: %+v, %v", desc, got, err)
 		}
 		// Neither is anything accepted that was cut off, nor blamed on somebody else.
 		for cut := 7; cut < len(packed); cut += len(packed)/8 + 1 {
-			if _, err := archive.Scan(bytes.NewReader(packed[:cut]), archive.Limits{}); !errors.Is(err, archive.ErrInvalid) {
+			if _, err := archive.Scan(bytes.NewReader(packed[:cut]), archive.Limits{}, nil); !errors.Is(err, archive.ErrInvalid) {
 				t.Errorf("%s, cut at %d: %v", desc, cut, err)
 			}
 		}
 	}
-	if _, err := archive.Scan(bytes.NewReader(greedy(xzPacked(t, plain))), archive.Limits{}); !errors.Is(err, archive.ErrInvalid) {
+	if _, err := archive.Scan(bytes.NewReader(greedy(xzPacked(t, plain))), archive.Limits{}, nil); !errors.Is(err, archive.ErrInvalid) {
 		t.Errorf("a big dictionary: %v", err)
 	}
 }

@@ -39,14 +39,14 @@ func (e expectation) check(m *appc.ImageManifest) error {
 
 // accept stores the image if it was signed, sig being nil if it needn't be, and
 // is what was expected.
-func (f *Fetcher) accept(ctx context.Context, in *store.Incoming, sig *signature, e expectation) (id string, err error) {
+func (f *Fetcher) accept(ctx context.Context, in *store.Incoming, sig *signature, e expectation, o Options) (id string, err error) {
 	// Which keys count depends on the image's name, which is in the image. The
 	// name is believed only as far as choosing the keys to check it with.
 	m, err := in.Manifest(ctx)
 	if err != nil {
 		return "", f.blame(ctx, in, sig, err)
 	}
-	origin := store.Origin{Name: m.Name, Latest: e.latest}
+	origin := store.Origin{Name: m.Name, Latest: e.latest, Render: o.Render && m.App != nil}
 	if sig != nil {
 		origin.Signature = sig.text
 		if origin.SignedBy, err = f.verify(ctx, in, m.Name, sig); err != nil {
@@ -82,13 +82,15 @@ func (f *Fetcher) blame(ctx context.Context, in *store.Incoming, sig *signature,
 // verify checks the signature over the very bytes that will be stored and
 // returns the fingerprint of its key.
 func (f *Fetcher) verify(ctx context.Context, in *store.Incoming, name appc.ACIdentifier, sig *signature) (string, error) {
-	bytes, err := in.Reader(ctx)
-	if err != nil {
-		return "", err
-	}
-	signer, err := f.Keys.VerifySignature(name, bytes, sig.packets)
-	if err != nil {
-		return "", err
+	signer := sig.early.signerFor(name)
+	if signer == nil {
+		bytes, err := in.Reader(ctx)
+		if err != nil {
+			return "", err
+		}
+		if signer, err = f.Keys.VerifySignature(name, bytes, sig.packets); err != nil {
+			return "", err
+		}
 	}
 	f.info("signature verified:\n  " + strings.Join(signer.Identities, "\n  "))
 	return signer.Fingerprint, nil

@@ -78,8 +78,7 @@ func (f *Fetcher) download(ctx context.Context, client *web.Client, t *target) (
 // complete gets the signature and then the image. If a part of the image was
 // there already and what came of it is not good, it gets all of it.
 func (f *Fetcher) complete(ctx context.Context, tr *transfer) (string, error) {
-	sig, err := tr.signature(ctx)
-	if err != nil {
+	if err := tr.signature(ctx); err != nil {
 		tr.part.Keep()
 		return "", err
 	}
@@ -94,11 +93,11 @@ func (f *Fetcher) complete(ctx context.Context, tr *transfer) (string, error) {
 			return tr.known.ID, tr.note(tr.known.ID)
 		}
 		if tr.deferred {
-			if sig, err = tr.deferredSignature(ctx); err != nil {
+			if err := tr.deferredSignature(ctx); err != nil {
 				return "", err
 			}
 		}
-		id, err := f.accept(ctx, tr.part.Incoming, sig, tr.target.expected)
+		id, err := f.accept(ctx, tr.part.Incoming, tr.sig, tr.target.expected, tr.target.options)
 		if tr.resumed && (errors.Is(err, trust.ErrBadSignature) || errors.Is(err, archive.ErrInvalid)) {
 			f.info("cannot use cached partial download, resource updated.")
 			if err := tr.part.Restart(store.Validator{}); err != nil {

@@ -118,6 +118,9 @@ type Options struct {
 	// Vouched lets the image in without a signature because the caller has
 	// made sure of it in another way.
 	Vouched bool
+	// Render makes the disk of an app's image on the way, which takes root, so
+	// that its first run need not. Whether it succeeds is for the store to say.
+	Render bool
 }
 
 // Fetch makes sure that the image is in the store and returns its id. What it
@@ -208,7 +211,7 @@ func (f *Fetcher) Import(ctx context.Context, aci, sig io.Reader, o Options) (id
 	if _, err := io.Copy(in, archive.WithContext(ctx, aci)); err != nil {
 		return "", err
 	}
-	return f.accept(ctx, in, s, expectation{})
+	return f.accept(ctx, in, s, expectation{}, o)
 }
 
 func (f *Fetcher) fromFile(ctx context.Context, path string, o Options) (string, error) {

@@ -23,6 +23,7 @@ const maxSignature = 1 << 20
 type signature struct {
 	text    []byte
 	packets *trust.Signature
+	early   *earlyCheck // nil if nobody has looked at the image's bytes yet
 }
 
 func readSignature(r io.Reader) (*signature, error) {
@@ -34,7 +35,7 @@ func readSignature(r io.Reader) (*signature, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &signature{text, packets}, nil
+	return &signature{text: text, packets: packets}, nil
 }
 
 // signatureOf gets the signature of an image on a server: from the file that

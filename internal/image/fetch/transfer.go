@@ -25,6 +25,7 @@ type transfer struct {
 	target  *target
 	part    *store.Download
 	known   *store.Remote // what was fetched before, nil if nothing
+	sig     *signature    // nil if none is needed, or none is there yet
 
 	deferred  bool // the signature comes later
 	resumed   bool // a part was there already
@@ -32,27 +33,27 @@ type transfer struct {
 	header    http.Header
 }
 
-// signature gets the signature, nil if none is needed or the server will have it
-// later.
-func (tr *transfer) signature(ctx context.Context) (*signature, error) {
+// signature gets the signature, if one is needed and the server doesn't want to
+// have it later.
+func (tr *transfer) signature(ctx context.Context) (err error) {
 	if !tr.fetcher.needsSignature(tr.target.options) {
-		return nil, nil
+		return nil
 	}
-	sig, err := tr.fetcher.signatureOf(ctx, tr.client, tr.target)
-	if err == nil && sig == nil {
+	tr.sig, err = tr.fetcher.signatureOf(ctx, tr.client, tr.target)
+	if err == nil && tr.sig == nil {
 		tr.deferred = true
 		tr.fetcher.info("server requested deferring the signature download")
 	}
-	return sig, err
+	return err
 }
 
 // deferredSignature asks for the signature once more.
-func (tr *transfer) deferredSignature(ctx context.Context) (*signature, error) {
-	sig, err := tr.fetcher.signatureOf(ctx, tr.client, tr.target)
-	if err == nil && sig == nil {
+func (tr *transfer) deferredSignature(ctx context.Context) (err error) {
+	tr.sig, err = tr.fetcher.signatureOf(ctx, tr.client, tr.target)
+	if err == nil && tr.sig == nil {
 		err = unsigned(errors.New("error downloading the signature file: the server has deferred it again"))
 	}
-	return sig, err
+	return err
 }
 
 // image gets the image, or the rest of it.
@@ -132,12 +133,28 @@ func (tr *transfer) copy(r *web.Response) error {
 	}
 	fault.Point("fetch.transfer.before")
 	body := tr.fetcher.reported(r, tr.target.label("Downloading ACI"), tr.part.Size())
-	_, err := io.Copy(&imageWriter{part: tr.part}, body)
+	err := tr.write(body)
 	if err := errors.Join(err, body.Close()); err != nil {
 		return err
 	}
 	fault.Point("fetch.transfer.after")
 	return nil
+}
+
+// write adds what comes to the part that is there, and checks the signature at
+// the same time if all of the image comes now and its name is known.
+func (tr *transfer) write(body io.Reader) error {
+	to := &imageWriter{part: tr.part}
+	name, sig := tr.target.expected.name, tr.sig
+	if sig == nil || name == "" || tr.part.Size() > 0 {
+		_, err := io.Copy(to, body)
+		return err
+	}
+	check := tr.fetcher.checkEarly(name, sig)
+	_, err := io.Copy(io.MultiWriter(to, check), body)
+	check.end(err)
+	sig.early = check
+	return err
 }
 
 // imageWriter writes what may be an image.

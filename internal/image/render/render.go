@@ -10,14 +10,10 @@ import (
 	"archive/tar"
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"os"
 
-	"github.com/Microsoft/hcsshim/ext4/tar2ext4"
-
 	"rkt/internal/image/archive"
-	"rkt/internal/image/sparse"
 )
 
 const (
@@ -31,14 +27,6 @@ const (
 // ErrUnsupported means that an image has something in it that a disk cannot
 // hold.
 var ErrUnsupported = errors.New("image cannot be made into a disk")
-
-const (
-	// maxDisk fixes how much room for block group descriptors there is at the
-	// beginning of a disk. The room is a hole where it isn't needed.
-	maxDisk = 1 << 40
-	// maxFile is the largest file whose extents the writer lays out right.
-	maxFile = 40 << 30
-)
 
 // Layer is the archive of one image.
 type Layer struct {
@@ -78,38 +66,13 @@ func Ext4(ctx context.Context, out *os.File, layers []Layer, limits archive.Limi
 	if err != nil {
 		return err
 	}
-	pr, pw := io.Pipe()
-	written := make(chan error, 1)
-	go func() {
-		err := writeTar(ctx, pw, layers, limits, final)
-		_ = pw.CloseWithError(err)
-		written <- err
-	}()
-	disk := sparse.NewFile(out)
-	err = tar2ext4.ConvertTarToExt4(pr, disk, tar2ext4.MaximumDiskSize(maxDisk))
-	_ = pr.CloseWithError(errConverter)
-	tarErr := <-written
-	switch {
-	case tarErr != nil && !errors.Is(tarErr, errConverter):
-		return tarErr
-	case err != nil:
-		return explain(err)
+	disk := NewDisk(out)
+	defer disk.Close()
+	if err := eachFinal(ctx, layers, limits, final, disk.Add); err != nil {
+		return err
 	}
 	return disk.Finish()
 }
-
-// explain classes an error of the converter: what is no trouble with the file
-// that it writes is something that a disk cannot hold.
-func explain(err error) error {
-	var file *os.PathError
-	if errors.As(err, &file) {
-		return fmt.Errorf("write %s: %w", Filesystem, err)
-	}
-	return fmt.Errorf("%w: %w", ErrUnsupported, err)
-}
-
-// errConverter tells the producer of the archive that nobody reads on.
-var errConverter = errors.New("the converter has stopped")
 
 // planFor returns the plan for the layers, nil if everything stays as it is.
 func planFor(ctx context.Context, layers []Layer, limits archive.Limits) (*plan, error) {
@@ -117,15 +80,6 @@ func planFor(ctx context.Context, layers []Layer, limits archive.Limits) (*plan,
 		return nil, nil //nolint:nilnil // no plan is a plan
 	}
 	return makePlan(ctx, layers, limits)
-}
-
-// writeTar writes the archive of the final tree.
-func writeTar(ctx context.Context, to io.Writer, layers []Layer, limits archive.Limits, final *plan) error {
-	w := newWriter(to)
-	if err := eachFinal(ctx, layers, limits, final, w.add); err != nil {
-		return err
-	}
-	return w.close()
 }
 
 // eachFinal calls add for what is in the final tree.

@@ -396,7 +396,7 @@ func FuzzExt4(f *testing.F) {
 		}
 		list := entries(program)
 		b := aci(t, list...)
-		info, err := archive.Scan(bytes.NewReader(b), archive.Limits{})
+		info, err := archive.Scan(bytes.NewReader(b), archive.Limits{}, nil)
 		if err != nil {
 			return
 		}

@@ -35,13 +35,19 @@ const lostAndFound = "lost+found"
 // writer writes the archive that becomes a disk: each directory before what is
 // in it, everything in the form that the converter understands.
 type writer struct {
-	tar  *tar.Writer
-	dirs map[string]bool // directories written so far
-	top  map[string]byte // types of the entries in the root directory
+	tar    *tar.Writer
+	dirs   map[string]bool // directories written so far
+	top    map[string]byte // types of the entries in the root directory
+	buffer []byte          // for copying
 }
 
+const bufferSize = 128 << 10
+
 func newWriter(to io.Writer) *writer {
-	return &writer{tar: tar.NewWriter(to), dirs: map[string]bool{".": true}, top: make(map[string]byte)}
+	return &writer{
+		tar: tar.NewWriter(to), dirs: map[string]bool{".": true}, top: make(map[string]byte),
+		buffer: make([]byte, bufferSize),
+	}
 }
 
 // add writes one entry under name, a clean path, with data from r.
@@ -71,7 +77,7 @@ func (w *writer) add(name string, h *tar.Header, r io.Reader) error {
 	if h.Typeflag != tar.TypeReg {
 		return nil
 	}
-	_, err := io.Copy(w.tar, r)
+	_, err := io.CopyBuffer(w.tar, r, w.buffer)
 	return err
 }
 

@@ -273,41 +273,18 @@ func (s *Store) renderDisk(ctx context.Context, path string, parts []*part) erro
 	if err != nil {
 		return err
 	}
-	tmp, err := tempfile.CreateDir(filepath.Dir(path))
+	d, err := s.newDraft()
 	if err != nil {
 		return err
 	}
-	defer tmp.Discard()
-	f, err := os.OpenFile(filepath.Join(tmp.Path(), diskFile), os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o400)
-	if err != nil {
+	defer d.discard()
+	if err := render.Ext4(ctx, d.file, s.layers(ctx, parts), limits); err != nil {
 		return err
 	}
-	noted := &diskRecord{Version: recordVersion}
-	for _, p := range parts {
-		noted.Images = append(noted.Images, p.record.ID)
-	}
-	err = render.Ext4(ctx, f, s.layers(ctx, parts), limits)
-	if err == nil {
-		noted.Seal, noted.SHA256, err = verity.Append(f)
-	}
-	if err == nil {
-		err = f.Sync()
-	}
-	// Closing comes before the times are noted: nothing changes them after it.
-	if err = errors.Join(err, f.Close()); err != nil {
+	if err := d.seal(); err != nil {
 		return err
 	}
-	info, err := os.Stat(f.Name())
-	if err != nil {
-		return err
-	}
-	if err := noted.note(info); err != nil {
-		return err
-	}
-	if err := writeDiskRecord(tmp.Path(), noted); err != nil {
-		return err
-	}
-	return s.replaceDir(tmp, path, "store.disk")
+	return s.placeDraft(d, path, parts)
 }
 
 func writeDiskRecord(dir string, r *diskRecord) error {

@@ -34,7 +34,7 @@ func TestFaultHelper(t *testing.T) {
 	s := open(t, dir)
 	app, again, stage1Image := faultImages(t)
 	signed := store.Origin{Signature: []byte("sig"), SignedBy: "abcd"}
-	img := mustImport(t, s, app, store.Origin{})
+	img := mustImport(t, s, app, store.Origin{Render: true})
 	mustImport(t, s, again, signed) // other bytes of the same image
 	d, err := s.Disk(context.Background(), img.ID)
 	if err != nil {

@@ -14,6 +14,7 @@ import (
 	"rkt/internal/appc"
 	"rkt/internal/fault"
 	"rkt/internal/image/archive"
+	"rkt/internal/image/relay"
 	"rkt/internal/image/tempfile"
 	"rkt/internal/linux"
 )
@@ -90,16 +91,32 @@ type Origin struct {
 	SignedBy  string
 	// Latest says that the image was asked for without a version.
 	Latest bool
+	// Render makes the image's disk while the archive is read anyway, if it can
+	// be made of this archive alone, so that the first use need not. It takes
+	// root. Whether it succeeds is for Disk to say.
+	Render bool
 }
 
 // Import checks the archive whole and stores it. Importing an image that is
 // there already succeeds and leaves one copy; a copy that was damaged is
 // replaced.
 func (s *Store) Import(ctx context.Context, in *Incoming, origin Origin) (*Image, error) {
-	r, manifest, err := s.examine(ctx, in, origin)
+	disk := s.earlyDisk(origin)
+	defer disk.close()
+	r, manifest, err := s.examine(ctx, in, origin, disk)
 	if err != nil {
 		return nil, s.explainImport(err)
 	}
+	disk.seal() // while the archive is written out
+	img, err := s.keep(ctx, in, r, manifest, origin)
+	if err == nil {
+		disk.keep(ctx, r, img.Manifest)
+	}
+	return img, err
+}
+
+// keep puts what was examined in place.
+func (s *Store) keep(ctx context.Context, in *Incoming, r *record, manifest []byte, origin Origin) (*Image, error) {
 	l, err := s.lock(ctx, lockDir, r.ID)
 	if err != nil {
 		return nil, err
@@ -115,9 +132,9 @@ func (s *Store) Import(ctx context.Context, in *Incoming, origin Origin) (*Image
 	return img, err
 }
 
-// examine reads the whole archive and returns the record to be and the
-// manifest as it is stored.
-func (s *Store) examine(ctx context.Context, in *Incoming, origin Origin) (*record, []byte, error) {
+// examine reads the whole archive, shows it to disk, and returns the record to
+// be and the manifest as it is stored.
+func (s *Store) examine(ctx context.Context, in *Incoming, origin Origin, disk *earlyDisk) (*record, []byte, error) {
 	src, err := in.Reader(ctx)
 	if err != nil {
 		return nil, nil, err
@@ -126,11 +143,15 @@ func (s *Store) examine(ctx context.Context, in *Incoming, origin Origin) (*reco
 	if err != nil {
 		return nil, nil, err
 	}
-	digest := sha256.New()
+	digest := relay.NewDigest(sha256.New())
+	defer digest.Close()
 	counted := io.TeeReader(src, digest)
-	info, err := archive.Scan(counted, limits)
+	info, err := archive.Scan(counted, limits, disk.add)
 	if err != nil {
 		return nil, nil, err
+	}
+	if info.Duplicates {
+		disk.giveUp(errDuplicates)
 	}
 	if n, err := io.Copy(io.Discard, counted); err != nil || n > 0 {
 		return nil, nil, errors.Join(err, fmt.Errorf("%w: %d bytes follow it", archive.ErrInvalid, n))
@@ -152,7 +173,7 @@ func (s *Store) examine(ctx context.Context, in *Incoming, origin Origin) (*reco
 	}
 	return &record{
 		Version: recordVersion, ID: info.ID, Name: m.Name, Labels: m.Labels, ImportTime: time.Now().UTC(),
-		Size: size, SHA256: hex.EncodeToString(digest.Sum(nil)), Plain: info.Size, Compression: info.Compression,
+		Size: size, SHA256: hex.EncodeToString(digest.Sum()), Plain: info.Size, Compression: info.Compression,
 		Duplicates: info.Duplicates, Latest: origin.Latest, SignedBy: origin.SignedBy,
 	}, b, nil
 }
