@@ -31,6 +31,21 @@ func TestNewSpread(t *testing.T) {
 	}
 }
 
+func TestCompareRounds(t *testing.T) {
+	t.Parallel()
+	seconds := func(n ...time.Duration) timing {
+		var samples []sample
+		for _, n := range n {
+			samples = append(samples, sample{exit: n * time.Second})
+		}
+		return newTiming("", samples)
+	}
+	got := compareRounds([]timing{seconds(3, 1, 8), seconds(1, 3, 1), seconds(1, 1, 1)})
+	if diff := cmp.Diff(roundRatio{Median: 1.5, Min: 0.25, Max: 4}, got); diff != "" {
+		t.Error(diff)
+	}
+}
+
 func TestCommandLine(t *testing.T) {
 	t.Parallel()
 	c := commandLine{

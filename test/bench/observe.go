@@ -8,12 +8,13 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"time"
 )
 
 const (
 	// commandTimeout bounds one command.
-	commandTimeout = 2 * time.Minute
+	commandTimeout = 5 * time.Minute
 	// lateOutput is how long output may take after the command's end.
 	lateOutput = time.Second
 	// maxOutput is how much of a command's output is kept for an error.
@@ -27,6 +28,7 @@ var errSilent = errors.New("did not say what it should")
 type sample struct {
 	first time.Duration // to the marker
 	exit  time.Duration // to the end of the process
+	peak  int64         // most memory that it had in bytes, 0 if not measured
 }
 
 // observation is a running command whose output is watched.
@@ -130,6 +132,22 @@ func timed(cmd *exec.Cmd) (sample, error) {
 		return sample{}, err
 	}
 	return o.finish()
+}
+
+// timedToEnd runs a command that has nothing special to say. The peak of its
+// memory is no less than that of this very program, which starts it: the kernel
+// counts what a process was before it executed another program.
+func timedToEnd(cmd *exec.Cmd) (s sample, output string, err error) {
+	begin := time.Now()
+	output, err = finishTool(cmd)
+	s.exit = time.Since(begin)
+	if err != nil {
+		return s, output, err
+	}
+	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
+		s.peak = usage.Maxrss << 10
+	}
+	return s, output, nil
 }
 
 // tool runs a program whose time doesn't matter and returns its standard

@@ -24,8 +24,8 @@ type podman struct {
 	cgroup string // parent of the containers' control groups
 }
 
-// newPodman imports the same root file system that rkt runs.
-func newPodman(ctx context.Context, w *workspace) (*podman, error) {
+// newPodman returns podman with nothing in its storage.
+func newPodman(w *workspace) (*podman, error) {
 	for _, name := range []string{"podman", "crun", "ip"} {
 		if _, err := exec.LookPath(name); err != nil {
 			return nil, err
@@ -40,13 +40,22 @@ func newPodman(ctx context.Context, w *workspace) (*podman, error) {
 		"--runroot", "/run/bench/run", "--tmpdir", "/run/bench/tmp", "--network-config-dir", "/run/bench/networks",
 		"--runtime=crun", "--cgroup-manager=cgroupfs", "--events-backend=none",
 	}}
+	return p, nil
+}
+
+// newPodmanWithImage imports the same root file system that rkt runs.
+func newPodmanWithImage(ctx context.Context, w *workspace) (*podman, error) {
+	p, err := newPodman(w)
+	if err != nil {
+		return nil, err
+	}
 	if err := p.fill(ctx, w); err != nil {
 		return nil, errors.Join(err, p.remove())
 	}
 	return p, nil
 }
 
-// fill makes podman's storage and runs each kind of container once.
+// fill fills podman's storage and runs each kind of container once.
 func (p *podman) fill(ctx context.Context, w *workspace) error {
 	t := tree.New()
 	if err := t.File(guestBusybox, w.busybox, 0o755); err != nil {

@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"text/tabwriter"
@@ -22,12 +23,42 @@ const aim = 1.3
 
 // report is everything that was measured.
 type report struct {
-	Runs int `json:"runs"`
-	CPUs int `json:"cpus"`
+	Runs       int          `json:"runs"`
+	CPUs       int          `json:"cpus"`
+	LoadBefore float64      `json:"loadBefore"`
+	LoadAfter  float64      `json:"loadAfter"`
+	Pods       *podReport   `json:"pods,omitempty"`
+	Fetch      *fetchReport `json:"fetch,omitempty"`
+	List       *listReport  `json:"list,omitempty"`
+}
+
+func (r *report) writeJSON(w io.Writer) error {
+	e := json.NewEncoder(w)
+	e.SetIndent("", "\t")
+	return e.Encode(r)
+}
+
+// writeText prints tables for people.
+func (r *report) writeText(w io.Writer) error {
+	fmt.Fprintf(w, "%d runs each, round by round; %d CPUs, load %.1f before and %.1f after\n",
+		r.Runs, r.CPUs, r.LoadBefore, r.LoadAfter)
+	var failures [3]error
+	if r.Pods != nil {
+		failures[0] = r.Pods.writeText(w)
+	}
+	if r.Fetch != nil {
+		failures[1] = r.Fetch.writeText(w)
+	}
+	if r.List != nil {
+		failures[2] = r.List.writeText(w)
+	}
+	return errors.Join(failures[:]...)
+}
+
+// podReport is what was measured of running pods.
+type podReport struct {
 	// Isolation is what `rkt status` says: "kvm" or "emulated".
-	Isolation  string  `json:"isolation"`
-	LoadBefore float64 `json:"loadBefore"`
-	LoadAfter  float64 `json:"loadAfter"`
+	Isolation string `json:"isolation"`
 	// Stage1 is what the image says about itself.
 	Stage1 json.RawMessage `json:"stage1"`
 	Times  []timing        `json:"times"`
@@ -45,7 +76,7 @@ type ratio struct {
 }
 
 // compare fills in the ratios of rkt to the others.
-func (r *report) compare() {
+func (r *podReport) compare() {
 	pods, ok := r.timing(nameRkt)
 	if !ok {
 		return
@@ -60,7 +91,7 @@ func (r *report) compare() {
 	}
 }
 
-func (r *report) timing(name string) (timing, bool) {
+func (r *podReport) timing(name string) (timing, bool) {
 	for _, t := range r.Times {
 		if t.Name == name {
 			return t, true
@@ -70,21 +101,15 @@ func (r *report) timing(name string) (timing, bool) {
 }
 
 // accelerator names what ran the guests' code.
-func (r *report) accelerator() string {
+func (r *podReport) accelerator() string {
 	if r.Isolation == "kvm" {
 		return "KVM"
 	}
 	return "TCG"
 }
 
-func (r *report) writeJSON(w io.Writer) error {
-	e := json.NewEncoder(w)
-	e.SetIndent("", "\t")
-	return e.Encode(r)
-}
-
-// writeText prints tables for people.
-func (r *report) writeText(w io.Writer) error {
+func (r *podReport) writeText(w io.Writer) error {
+	fmt.Fprintf(w, "\nRunning a stored image, with %s (isolation=%s)\n\n", r.accelerator(), r.Isolation)
 	if len(r.Times) > 0 {
 		if err := r.writeTimes(w); err != nil {
 			return err
@@ -93,9 +118,7 @@ func (r *report) writeText(w io.Writer) error {
 	return r.writeMemory(w)
 }
 
-func (r *report) writeTimes(w io.Writer) error {
-	fmt.Fprintf(w, "%d runs each, round by round; %d CPUs, load %.1f before and %.1f after; %s (isolation=%s)\n\n",
-		r.Runs, r.CPUs, r.LoadBefore, r.LoadAfter, r.accelerator(), r.Isolation)
+func (r *podReport) writeTimes(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "milliseconds from exec\tfirst line\tmin\tmax\texit\tmin\tmax\t")
 	for _, time := range r.Times {
@@ -122,7 +145,7 @@ func (s spread) String() string {
 	return fmt.Sprintf("%.0f\t%.0f\t%.0f", s.Median, s.Min, s.Max)
 }
 
-func (r *report) writeMemory(w io.Writer) error {
+func (r *podReport) writeMemory(w io.Writer) error {
 	fmt.Fprintf(w, "\nMemory of an idle pod and an idle machine on the host, PSS in MiB, with %s\n\n", r.accelerator())
 	t := tabwriter.NewWriter(w, 0, 8, 2, ' ', tabwriter.AlignRight)
 	fmt.Fprintln(t, "\tbeyond the guest's\tthe guest's\t")

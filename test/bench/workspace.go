@@ -12,39 +12,37 @@ import (
 	"slices"
 )
 
-// workspace is the temporary directory that holds everything, with the stage1
-// image unpacked.
+// workspace is the temporary directory that holds everything.
 type workspace struct {
 	dir     string
 	busybox string // a static one on the host
 }
 
-// newWorkspace makes the directory and unpacks the stage1 image.
-func newWorkspace(ctx context.Context, stage1 string) (w *workspace, err error) {
-	busybox, err := staticBusybox()
-	if err != nil {
-		return nil, err
-	}
+// newWorkspace makes the directory.
+func newWorkspace() (w *workspace, err error) {
 	dir, err := os.MkdirTemp("", "rkt-bench-")
 	if err != nil {
 		return nil, err
 	}
-	w = &workspace{dir: dir, busybox: busybox}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, w.remove())
-		}
-	}()
+	w = &workspace{dir: dir}
 	// Pods have uids of their own that pass through here.
 	if err := os.Chmod(dir, 0o755); err != nil {
-		return nil, err
+		return nil, errors.Join(err, w.remove())
+	}
+	return w, nil
+}
+
+// unpackStage1 unpacks the stage1 image and finds what runs in it.
+func (w *workspace) unpackStage1(ctx context.Context, stage1 string) (err error) {
+	if w.busybox, err = staticBusybox(); err != nil {
+		return err
 	}
 	image := w.path("stage1")
 	if err := os.Mkdir(image, 0o755); err != nil {
-		return nil, err
+		return err
 	}
 	_, err = tool(ctx, "tar", "-xf", stage1, "-C", image)
-	return w, err
+	return err
 }
 
 func (w *workspace) remove() error { return os.RemoveAll(w.dir) }

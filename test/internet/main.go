@@ -26,6 +26,8 @@ import (
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"rkt/test/certificate"
 )
 
 const failed = 125 // a status that no command is likely to have
@@ -54,7 +56,7 @@ func run(site string, command []string) (int, error) {
 		return failed, err
 	}
 	defer os.RemoveAll(dir)
-	certificate, err := leave(dir, hosts)
+	config, err := leave(dir, hosts)
 	if err != nil {
 		return failed, err
 	}
@@ -62,7 +64,7 @@ func run(site string, command []string) (int, error) {
 	if err != nil {
 		return failed, err
 	}
-	server := &http.Server{Handler: handler(site), ReadHeaderTimeout: time.Minute, TLSConfig: certificate}
+	server := &http.Server{Handler: handler(site), ReadHeaderTimeout: time.Minute, TLSConfig: config}
 	served := make(chan error, 1)
 	go func() { served <- server.ServeTLS(listener, "", "") }()
 	status, err := execute(command)
@@ -100,12 +102,12 @@ func leave(dir string, hosts []string) (*tls.Config, error) {
 	if err := loopbackUp(); err != nil {
 		return nil, fmt.Errorf("bring the loopback interface up: %w", err)
 	}
-	certificate, authority, err := certify(hosts)
+	served, authority, err := certificate.New(hosts)
 	if err != nil {
 		return nil, err
 	}
 	list := "127.0.0.1 localhost " + strings.Join(hosts, " ") + "\n::1 localhost\n"
-	return certificate, errors.Join(
+	return served, errors.Join(
 		cover("/etc/hosts", filepath.Join(dir, "hosts"), []byte(list)),
 		cover("/etc/ssl/certs/ca-certificates.crt", filepath.Join(dir, "authority"), authority),
 	)

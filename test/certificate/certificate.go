@@ -1,4 +1,5 @@
-package main
+// Package certificate vouches for hosts that tests make up.
+package certificate
 
 import (
 	"crypto/ecdsa"
@@ -12,9 +13,9 @@ import (
 	"time"
 )
 
-// certify makes an authority and a certificate of it for the hosts, and returns
+// New makes an authority and a certificate of it for the hosts, and returns
 // what a server needs and, as in a list of authorities, the authority.
-func certify(hosts []string) (*tls.Config, []byte, error) {
+func New(hosts []string) (*tls.Config, []byte, error) {
 	parent := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: "an authority for the occasion"},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(24 * time.Hour),
