@@ -13,6 +13,7 @@ import (
 )
 
 func TestHowAppsEnd(t *testing.T) {
+	t.Parallel()
 	m := boot(t)
 	var want []client.Exit
 	for i, c := range []struct {
@@ -45,6 +46,7 @@ func TestHowAppsEnd(t *testing.T) {
 }
 
 func TestStop(t *testing.T) {
+	t.Parallel()
 	m := boot(t)
 	for _, c := range []struct {
 		name, does string

@@ -89,6 +89,7 @@ func (q *monitor) pass(t *testing.T, fd, set int) {
 
 // Disks may come before the agent is told of them, or after.
 func TestDisksThatAreAdded(t *testing.T) {
+	t.Parallel()
 	m := boot(t)
 	q := m.monitor(t)
 	for lun := 10; lun < 20; lun++ {

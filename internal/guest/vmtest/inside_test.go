@@ -15,6 +15,7 @@ import (
 func lines(s string) []string { return strings.Split(strings.TrimSuffix(s, "\n"), "\n") }
 
 func TestWhatAppsSee(t *testing.T) {
+	t.Parallel()
 	m := boot(t)
 	t.Run("environment", func(t *testing.T) {
 		app := spec("environment", "env")
@@ -112,6 +113,7 @@ func diffLines(t *testing.T, want []string, o *output) {
 }
 
 func TestFilesAppsSee(t *testing.T) {
+	t.Parallel()
 	m := boot(t)
 	_, o := m.runApp(t, spec("list", "list", "/", "/dev", "/dev/pts", "/dev/shm", "/run", "/tmp", "/sys/fs", "/sys/fs/cgroup", "/proc/config.gz", "/secret"))
 	diffLines(t, []string{
@@ -151,6 +153,7 @@ func TestFilesAppsSee(t *testing.T) {
 // An app's root must not get at a disk or a port of the machine, although it
 // may make device nodes.
 func TestDevicesAreClosed(t *testing.T) {
+	t.Parallel()
 	m := boot(t)
 	neighbour := spec("neighbour", "wait")
 	neighbour.Disk.LUN = secondLUN
@@ -187,6 +190,7 @@ func TestDevicesAreClosed(t *testing.T) {
 }
 
 func TestSystemCallsAreFiltered(t *testing.T) {
+	t.Parallel()
 	m := boot(t)
 	_, o := m.runApp(t, spec("calls", "calls"))
 	diffLines(t, []string{
@@ -213,6 +217,7 @@ func TestSystemCallsAreFiltered(t *testing.T) {
 // The filter lists what is withheld, so the kernel must not have calls that
 // were unknown when the list was made.
 func TestKernelHasNoUnknownSystemCalls(t *testing.T) {
+	t.Parallel()
 	m := boot(t)
 	app := spec("unknown", "unknown-calls")
 	app.AllCapabilities, app.Seccomp = true, false

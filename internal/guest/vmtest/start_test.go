@@ -11,6 +11,7 @@ import (
 )
 
 func TestAppsThatDoNotStart(t *testing.T) {
+	t.Parallel()
 	m := boot(t)
 	change := func(f func(*client.App)) client.App {
 		app := spec("broken", "exit", "0")
@@ -60,7 +61,7 @@ func TestAppsThatDoNotStart(t *testing.T) {
 		},
 		"directory": {
 			change(func(a *client.App) { a.WorkingDirectory = "/nosuch" }),
-			client.FailedSetup, `CHDIR`,
+			client.FailedSetup, `working directory "/nosuch": open /nosuch: no such file or directory`,
 		},
 		"variable": {
 			change(func(a *client.App) { a.Environment = []client.Variable{{Name: "a.b"}} }),
@@ -102,6 +103,7 @@ func TestAppsThatDoNotStart(t *testing.T) {
 }
 
 func TestDiskThatNeverComes(t *testing.T) {
+	t.Parallel()
 	m := boot(t)
 	app := spec("waiting", "exit", "0")
 	app.Disk.LUN = 99
@@ -120,6 +122,7 @@ func TestDiskThatNeverComes(t *testing.T) {
 
 // A machine that ends under the apps is lost, and said to be.
 func TestLostMachine(t *testing.T) {
+	t.Parallel()
 	m := boot(t)
 	o := m.launch(t, spec("app", "wait"))
 	o.t = ignoreErrors{t}
@@ -142,6 +145,7 @@ func (i ignoreErrors) Errorf(format string, args ...any) { i.Logf(format, args..
 
 // A machine whose agent is gone ends by itself.
 func TestLostAgent(t *testing.T) {
+	t.Parallel()
 	m := boot(t)
 	app := spec("killer", "kill-agent")
 	app.AllCapabilities, app.Seccomp = true, false
@@ -160,6 +164,7 @@ func TestLostAgent(t *testing.T) {
 }
 
 func TestOrderOfCalls(t *testing.T) {
+	t.Parallel()
 	m := start(t)
 	if _, err := m.Hello(t.Context()); err != nil {
 		t.Fatal(err)

@@ -15,6 +15,7 @@ import (
 )
 
 func TestTerminal(t *testing.T) {
+	t.Parallel()
 	m := boot(t)
 	app := spec("shell", "terminal")
 	app.User, app.Group = "web", "www"
@@ -63,6 +64,7 @@ func TestTerminal(t *testing.T) {
 
 // A terminal that goes away with its app says all that was written to it.
 func TestTerminalOutputIsComplete(t *testing.T) {
+	t.Parallel()
 	m := boot(t)
 	app := spec("loud", "spam", "1")
 	app.Terminal = &client.Size{Rows: 24, Columns: 80}
@@ -81,6 +83,7 @@ func TestTerminalOutputIsComplete(t *testing.T) {
 }
 
 func TestInputAndOutput(t *testing.T) {
+	t.Parallel()
 	m := boot(t)
 	app := spec("cat", "cat")
 	app.Stdin = true
@@ -110,6 +113,7 @@ func TestInputAndOutput(t *testing.T) {
 
 // An app whose output nobody reads delays no other, and loses nothing.
 func TestStalledOutput(t *testing.T) {
+	t.Parallel()
 	m := boot(t)
 	stalled, err := m.StartApp(t.Context(), spec("stalled", "spam", "4"))
 	if err != nil {
@@ -131,6 +135,7 @@ func TestStalledOutput(t *testing.T) {
 
 // An app whose output is closed learns of it as it would on a host.
 func TestClosedOutput(t *testing.T) {
+	t.Parallel()
 	m := boot(t)
 	started, err := m.StartApp(t.Context(), spec("unheard", "spam", "4"))
 	if err != nil {
@@ -145,6 +150,7 @@ func TestClosedOutput(t *testing.T) {
 }
 
 func TestMemoryLimit(t *testing.T) {
+	t.Parallel()
 	m := boot(t)
 	app := spec("hungry", "memory", "64")
 	app.MemoryMax = 32 << 20
