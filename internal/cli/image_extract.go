@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -35,11 +36,13 @@ func (p *program) newUnpack(cmd *cobra.Command, o store.Output) *cobra.Command {
 		if err := requireRoot(); err != nil {
 			return err // files are given away
 		}
-		dir, err := outputDir(args[1], o.Overwrite)
+		data, err := p.dataDir()
 		if err != nil {
 			return err
 		}
-		o.Dir = dir
+		if o.Dir, err = outputDir(args[1], data, o.Overwrite); err != nil {
+			return err
+		}
 		return p.withImage(args[0], func(images *store.Store, found *store.Image) error {
 			err := images.Unpack(cmd.Context(), found.ID, o)
 			if errors.Is(err, store.ErrExists) {
@@ -56,8 +59,8 @@ func (p *program) newUnpack(cmd *cobra.Command, o store.Output) *cobra.Command {
 var errOutputExists = errors.New("output directory exists (try --overwrite)")
 
 // outputDir checks the directory that is to be made and returns its absolute
-// path.
-func outputDir(path string, overwrite bool) (string, error) {
+// path. What is at it must not be where rkt works or keeps its data.
+func outputDir(path, data string, overwrite bool) (string, error) {
 	path, err := filepath.Abs(path)
 	if err != nil {
 		return "", err
@@ -72,11 +75,34 @@ func outputDir(path string, overwrite bool) (string, error) {
 	if !overwrite {
 		return "", errOutputExists
 	}
-	if real, err := filepath.EvalSymlinks(path); err != nil || real == "/" {
-		return "", errors.Join(err, errors.New("this would delete your root filesystem. Refusing."))
+	if err := checkDeletable(path, data); err != nil {
+		return "", err
 	}
 	if !info.IsDir() {
 		return "", fmt.Errorf("output directory %s: it exists and is not a directory", path)
 	}
 	return path, nil
+}
+
+// checkDeletable refuses to delete a directory that holds more than somebody can
+// have meant.
+func checkDeletable(path, data string) error {
+	target, err := filepath.EvalSymlinks(path)
+	if err != nil {
+		return err
+	}
+	if target == "/" {
+		return errors.New("this would delete your root filesystem. Refusing.")
+	}
+	current, err := os.Getwd()
+	if err != nil {
+		return err
+	}
+	for _, held := range []struct{ what, path string }{{"current", current}, {"data", data}} {
+		dir, err := filepath.EvalSymlinks(held.path)
+		if err == nil && strings.HasPrefix(dir+"/", target+"/") {
+			return fmt.Errorf("this would delete your %s directory, %s. Refusing.", held.what, held.path)
+		}
+	}
+	return nil
 }
