@@ -17,7 +17,7 @@ import (
 
 // patience bounds every single wait. Emulation on a busy host is slow; nothing
 // that works takes this long.
-const patience = 3 * time.Minute
+const patience = 10 * time.Minute
 
 // suite is what all tests share.
 type suite struct {
@@ -31,7 +31,7 @@ type place struct {
 	*testing.T
 	suite   *suite
 	flavour Flavour
-	stage1  string // the image's file
+	stage1  string // the image's file, or its name if it is in the store
 	data    string // rkt's data directory, the flavour's
 	dir     string // for files of this test
 	pods    int    // that were started
@@ -73,7 +73,11 @@ func (p *place) start(o options, args ...string) *running {
 	}
 	uuid := filepath.Join(p.dir, fmt.Sprintf("uuid%d", p.pods))
 	p.pods++
-	words := append([]string{"run", "--net=none", "--stage1-path=" + p.stage1, "--uuid-file-save=" + uuid}, o.flags...)
+	stage1 := "--stage1-name=" + p.stage1
+	if filepath.IsAbs(p.stage1) {
+		stage1 = "--stage1-path=" + p.stage1
+	}
+	words := append([]string{"run", "--net=none", stage1, "--uuid-file-save=" + uuid}, o.flags...)
 	words = append(words, image)
 	if len(args) > 0 && !strings.HasPrefix(args[0], "--name=") {
 		words = append(words, "--name=app")

@@ -144,7 +144,7 @@ func TestDamagedBlock(t *testing.T) {
 	disk := newDisk(t, before, h.files())
 	spoil(t, disk, text)
 	p = h.start(imageID(image), "--cpu=1", "--", "files", "/precious")
-	if r := p.wait(); r.Status == 0 || !strings.Contains(r.Stderr, "input/output error") {
+	if r := p.wait(); r.Status == 0 || !strings.Contains(r.Stdout, "input/output error") {
 		t.Errorf("status %d:\n%s%s", r.Status, r.Stdout, r.Stderr)
 	}
 }

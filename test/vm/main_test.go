@@ -16,7 +16,7 @@ import (
 
 // patience bounds every single wait. Emulation on a busy host is slow; nothing
 // that works takes this long.
-const patience = 3 * time.Minute
+const patience = 10 * time.Minute
 
 // suite is what all tests share.
 type suite struct {
