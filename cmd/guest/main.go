@@ -34,6 +34,9 @@ func run(ctx context.Context) error {
 	options := agent.Options{Systemd: systemd.PrivateSocket, End: linux.Restart, Log: console{}}
 	if _, err := os.Stat(hostLink); errors.Is(err, fs.ErrNotExist) {
 		options.Dirs = below("/run/host/rkt")
+		if transport, found := agent.FindVsock(); found {
+			return agent.Run(ctx, transport, options)
+		}
 		return agent.Run(ctx, agent.Ports{}, options)
 	}
 	host, err := link.Dial(hostLink)

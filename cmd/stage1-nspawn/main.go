@@ -8,8 +8,6 @@ import (
 	"os"
 	"path/filepath"
 
-	"rkt/internal/errhint"
-	"rkt/internal/network/guard"
 	"rkt/internal/stage1"
 	"rkt/internal/stage1/nspawn"
 	"rkt/internal/stage1/supervisor"
@@ -23,35 +21,13 @@ func main() {
 		fmt.Fprintln(os.Stderr, "stage1:", nspawn.Init())
 		os.Exit(statusError)
 	}
-	if filepath.Base(os.Args[0]) == guard.Name {
-		guard.Main()
-		return
-	}
-	status, err := entryPoint(context.Background(), filepath.Base(os.Args[0]), os.Args[1:])
-	if err != nil {
-		fmt.Fprintln(os.Stderr, "stage1:", err)
-		if hint := errhint.Of(err); hint != "" {
-			fmt.Fprintln(os.Stderr, "hint:", hint)
-		}
-	}
-	os.Exit(status)
+	supervisor.Program{Run: run}.Main()
 }
 
-func entryPoint(ctx context.Context, name string, args []string) (int, error) {
-	if name == "run" {
-		return run(ctx, args)
-	}
-	return supervisor.EntryPoint(ctx, name, args)
-}
-
-func run(ctx context.Context, args []string) (int, error) {
-	parsed, err := stage1.ParseRunArgs(args)
-	if err != nil {
-		return statusError, err
-	}
+func run(ctx context.Context, args stage1.RunArgs) (int, error) {
 	image, err := nspawn.OpenImage()
 	if err != nil {
 		return statusError, err
 	}
-	return supervisor.Run(ctx, nspawn.NewLauncher(image), parsed)
+	return supervisor.Run(ctx, nspawn.NewLauncher(image), args)
 }

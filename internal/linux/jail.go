@@ -21,17 +21,22 @@ type Jail struct {
 	Root string
 	// ID is the uid and gid of the process. It has no other groups.
 	ID int
-	// Devices are character devices to make available below /dev, owned by ID.
+	// Devices are devices to make available below /dev, owned by ID.
 	Devices []Device
+	// Home is a directory of Root in which the process finds an empty one that it
+	// may write a little to, "" for none.
+	Home string
 	// Filter is a seccomp program that every process of the jail starts under,
 	// nil for none. It must let the start of a program happen.
 	Filter []unix.SockFilter
 }
 
-// Device is a character device of a jail.
+// Device is a device of a jail.
 type Device struct {
 	Name         string // file name below /dev
 	Major, Minor uint32
+	Block        bool // not a character device
+	ReadOnly     bool // for the process
 }
 
 // Warden is an operating system thread that has moved into a jail and starts
@@ -153,6 +158,7 @@ func (j Jail) changeRoot() error {
 		{"bind root", func() error { return unix.Mount(j.Root, j.Root, "", unix.MS_BIND, "") }},
 		{"bind init", func() error { return bindInit(j.Root + initPath) }},
 		{"make devices", func() error { return j.makeDevices() }},
+		{"make home", func() error { return j.makeHome() }},
 		{"make root read-only", func() error {
 			return unix.Mount("", j.Root, "", unix.MS_BIND|unix.MS_REMOUNT|unix.MS_RDONLY|unix.MS_NOSUID|unix.MS_NODEV, "")
 		}},
@@ -183,7 +189,7 @@ func (j Jail) makeDevices() error {
 	}
 	for _, d := range j.Devices {
 		path := dev + "/" + d.Name
-		if err := unix.Mknod(path, unix.S_IFCHR|0o600, int(unix.Mkdev(d.Major, d.Minor))); err != nil {
+		if err := unix.Mknod(path, d.mode(), int(unix.Mkdev(d.Major, d.Minor))); err != nil {
 			return err
 		}
 		if err := unix.Chown(path, j.ID, j.ID); err != nil {
@@ -191,6 +197,27 @@ func (j Jail) makeDevices() error {
 		}
 	}
 	return nil
+}
+
+// mode returns the mode of the device's node.
+func (d Device) mode() uint32 {
+	mode := uint32(unix.S_IFCHR)
+	if d.Block {
+		mode = unix.S_IFBLK
+	}
+	if d.ReadOnly {
+		return mode | 0o400
+	}
+	return mode | 0o600
+}
+
+// makeHome mounts the writable directory.
+func (j Jail) makeHome() error {
+	if j.Home == "" {
+		return nil
+	}
+	return unix.Mount("tmpfs", j.Root+j.Home, "tmpfs", unix.MS_NOSUID|unix.MS_NODEV|unix.MS_NOEXEC,
+		fmt.Sprintf("mode=0700,uid=%d,gid=%d,size=64k", j.ID, j.ID))
 }
 
 // dropBoundingSet makes sure that nothing the calling thread starts can ever

@@ -36,6 +36,12 @@ func main() {
 	fmt.Println("above", fstatAbove(&st) != nil)
 	fmt.Println("fd4", syscall.Fstat(4, &st) != nil)
 	fmt.Println("environment", os.Environ())
+	fmt.Println("home", os.WriteFile("/home/x", nil, 0o600))
+	for _, device := range []string{"null", "loop", "read-only"} {
+		if err := syscall.Stat("/dev/"+device, &st); err == nil {
+			fmt.Printf("%s %o\n", device, st.Mode)
+		}
+	}
 }
 
 func fstatAbove(st *syscall.Stat_t) error {
@@ -104,9 +110,37 @@ func TestJail(t *testing.T) {
 	defer lock.Close()
 
 	got := runJailed(t, linux.Jail{Root: root, ID: 0x70000123}, lock)
-	want := "root [/init /program]\nids 1879048483 1879048483 1\ngroups 0\nwrite true\nabove true\nfd4 true\nenvironment []\n"
+	want := "root [/init /program]\nids 1879048483 1879048483 1\ngroups 0\nwrite true\nabove true\nfd4 true\nenvironment []\n" +
+		"home open /home/x: no such file or directory\n"
 	if got != want {
 		t.Errorf("the jailed process says\n%s\nwant\n%s", got, want)
+	}
+}
+
+// TestJailsOwnPlaces shows what a jail may have of its own: devices, and a place
+// to write to.
+func TestJailsOwnPlaces(t *testing.T) {
+	t.Parallel()
+	needRoot(t)
+	root := newJailRoot(t)
+	buildStatic(t, root, confinedProgram)
+	if err := errors.Join(os.Mkdir(filepath.Join(root, "dev"), 0o755), os.Mkdir(filepath.Join(root, "home"), 0o755)); err != nil {
+		t.Fatal(err)
+	}
+	null, err := os.Open(os.DevNull)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer null.Close()
+	got := runJailed(t, linux.Jail{Root: root, ID: 0x70000123, Home: "/home", Devices: []linux.Device{
+		{Name: "null", Major: 1, Minor: 3}, {Name: "loop", Major: 7, Block: true}, {Name: "read-only", Major: 7, Block: true, ReadOnly: true},
+	}}, null)
+	_, got, _ = strings.Cut(got, "environment []\n")
+	if want := "home <nil>\nnull 20600\nloop 60600\nread-only 60400\n"; got != want {
+		t.Errorf("the jailed process says\n%s\nwant\n%s", got, want)
+	}
+	if entries, err := os.ReadDir(filepath.Join(root, "home")); err != nil || len(entries) != 0 {
+		t.Errorf("it wrote to the host: %v %v", entries, err)
 	}
 }
 

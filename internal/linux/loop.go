@@ -9,10 +9,10 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// AttachLoop makes a loop device for a file, to be read only. The kernel takes
-// the device away when nobody has it open or mounted any more, so nothing of it
-// outlives the processes that use it.
-func AttachLoop(file *os.File) (*os.File, error) {
+// AttachLoop makes a loop device for a file: to be read only, unless writable
+// says otherwise. The kernel takes the device away when nobody has it open or
+// mounted any more, so nothing of it outlives the processes that use it.
+func AttachLoop(file *os.File, writable bool) (*os.File, error) {
 	control, err := os.OpenFile("/dev/loop-control", os.O_RDWR, 0)
 	if err != nil {
 		return nil, err
@@ -23,7 +23,7 @@ func AttachLoop(file *os.File) (*os.File, error) {
 		if err != nil {
 			return nil, os.NewSyscallError("ioctl LOOP_CTL_GET_FREE", err)
 		}
-		device, err := configureLoop("/dev/loop"+strconv.Itoa(number), file)
+		device, err := configureLoop("/dev/loop"+strconv.Itoa(number), file, writable)
 		if errors.Is(err, unix.EBUSY) {
 			continue // somebody else was quicker
 		}
@@ -31,15 +31,16 @@ func AttachLoop(file *os.File) (*os.File, error) {
 	}
 }
 
-func configureLoop(path string, file *os.File) (*os.File, error) {
-	device, err := os.OpenFile(path, os.O_RDONLY, 0)
+func configureLoop(path string, file *os.File, writable bool) (*os.File, error) {
+	how, flags := os.O_RDONLY, uint32(unix.LO_FLAGS_READ_ONLY|unix.LO_FLAGS_AUTOCLEAR)
+	if writable {
+		how, flags = os.O_RDWR, unix.LO_FLAGS_AUTOCLEAR
+	}
+	device, err := os.OpenFile(path, how, 0)
 	if err != nil {
 		return nil, err
 	}
-	config := unix.LoopConfig{
-		Fd:   uint32(file.Fd()),
-		Info: unix.LoopInfo64{Flags: unix.LO_FLAGS_READ_ONLY | unix.LO_FLAGS_AUTOCLEAR},
-	}
+	config := unix.LoopConfig{Fd: uint32(file.Fd()), Info: unix.LoopInfo64{Flags: flags}}
 	copy(config.Info.File_name[:], file.Name())
 	if err := unix.IoctlLoopConfigure(int(device.Fd()), &config); err != nil {
 		return nil, errors.Join(fmt.Errorf("configure %s: %w", path, err), device.Close())
@@ -55,7 +56,7 @@ func MountImage(path, filesystem string, options []string) (*os.File, error) {
 		return nil, err
 	}
 	defer image.Close()
-	device, err := AttachLoop(image)
+	device, err := AttachLoop(image, false)
 	if err != nil {
 		return nil, fmt.Errorf("loop device for %s: %w", path, err)
 	}

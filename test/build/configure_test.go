@@ -69,7 +69,6 @@ func TestConfigureRefuses(t *testing.T) {
 		{[]string{"--with-stage1-flavors="}, `empty list or empty word in ""`},
 		{[]string{"--with-stage1-flavors=kvm,"}, `empty list or empty word in "kvm,"`},
 		{[]string{"--with-stage1-flavors=kvm,kvm"}, `"kvm" is given twice`},
-		{[]string{"--with-stage1-kvm-hypervisors=lkvm"}, `"lkvm" is not there yet`},
 		{[]string{"--with-stage1-kvm-hypervisors=xen"}, `unknown value "xen"`},
 		{[]string{"--with-stage1-flavors=kvm", "--with-stage1-default-flavor=fly"}, `"fly" is not one of --with-stage1-flavors (kvm)`},
 		{[]string{"--with-stage1-default-flavor=foo"}, `unknown value "foo"`},
@@ -117,6 +116,17 @@ func TestConfigureDefaults(t *testing.T) {
 				"DefaultStage1Location=https://example.com/a.aci ", "IMAGES_DIR = /images\n",
 			},
 		},
+		{
+			[]string{"--with-stage1-flavors=kvm", "--with-stage1-kvm-hypervisors=lkvm,qemu"},
+			[]string{
+				"STAGE1_IMAGES = kvm-lkvm kvm-qemu\n", "DefaultStage1File=stage1-kvm-qemu.aci ",
+				"IMAGE_kvm-lkvm = -flavor kvm -hypervisor lkvm -name coreos.com/rkt/stage1-kvm-lkvm\n",
+			},
+		},
+		{
+			[]string{"--with-stage1-flavors=kvm", "--with-stage1-kvm-hypervisors=lkvm"},
+			[]string{"STAGE1_IMAGES = kvm\n", "DefaultStage1File=stage1-kvm.aci ", "IMAGE_kvm = -flavor kvm -hypervisor lkvm\n"},
+		},
 	} {
 		own, out, err := configure(t, dir, c.args...)
 		if err != nil && strings.Contains(out, "is not installed") {
@@ -134,5 +144,21 @@ func TestConfigureDefaults(t *testing.T) {
 				t.Errorf("%v: no %q in the Makefile", c.args, want)
 			}
 		}
+	}
+}
+
+// TestConfigureWithoutLKVM shows that the image with lkvm is built on a host that
+// has none, and that this is said once.
+func TestConfigureWithoutLKVM(t *testing.T) {
+	t.Parallel()
+	_, out, err := configure(t, tree(t), "--with-stage1-kvm-hypervisors=lkvm,qemu", "ac_cv_path_LKVM=no")
+	if err != nil && strings.Contains(out, "is not installed; ") {
+		t.Skipf("needs what the build needs: %s", out)
+	}
+	if err != nil {
+		t.Fatalf("configure: %v\n%s", err, out)
+	}
+	if n := strings.Count(out, "WARNING: lkvm is not installed"); n != 1 {
+		t.Errorf("%d warnings:\n%s", n, out)
 	}
 }

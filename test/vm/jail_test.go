@@ -87,13 +87,27 @@ func TestHypervisorsWorld(t *testing.T) {
 	p.ready()
 	pid := p.hypervisor()
 	expectOwnNamespaces(t, pid)
-	expectOwnRoot(t, h, pid)
+	expectOwnRoot(t, p, pid)
 	expectOwnNetwork(t, pid)
 	expectOwnFiles(t, p, pid)
-	if environment, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid)); err != nil || len(environment) != 0 {
+	want := ""
+	if isLKVM(t, pid) {
+		want = "HOME=/home\x00"
+	}
+	if environment, err := os.ReadFile(fmt.Sprintf("/proc/%d/environ", pid)); err != nil || string(environment) != want {
 		t.Errorf("it has the environment %q, %v", environment, err)
 	}
 	p.finish()
+}
+
+// isLKVM tells whether a machine's process is lkvm, and not QEMU.
+func isLKVM(t *testing.T, pid int) bool {
+	t.Helper()
+	name, err := os.ReadFile(fmt.Sprintf("/proc/%d/comm", pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.TrimSpace(string(name)) == "lkvm"
 }
 
 func expectOwnNamespaces(t *testing.T, pid int) {
@@ -116,13 +130,14 @@ func expectOwnNamespaces(t *testing.T, pid int) {
 
 // expectOwnRoot compares the machine's root with what the stage1 image has for
 // it, and looks for anything else that is mounted.
-func expectOwnRoot(t *testing.T, h *host, pid int) {
+func expectOwnRoot(t *testing.T, p *pod, pid int) {
 	t.Helper()
-	trees, err := filepath.Glob(filepath.Join(h.data(), "cas", "tree", "*", "rootfs", "machine"))
-	if err != nil || len(trees) != 1 {
-		t.Fatalf("unpacked stage1 images: %v, %v", trees, err)
+	id, err := os.ReadFile(filepath.Join(p.dir(), "stage1TreeStoreID"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	if diff := cmp.Diff(names(t, trees[0]), names(t, fmt.Sprintf("/proc/%d/root/", pid))); diff != "" {
+	image := filepath.Join(p.h.data(), "cas", "tree", strings.TrimSpace(string(id)), "rootfs", "machine")
+	if diff := cmp.Diff(names(t, image), names(t, fmt.Sprintf("/proc/%d/root/", pid))); diff != "" {
 		t.Errorf("root directory (-image +process):\n%s", diff)
 	}
 	b, err := os.ReadFile(fmt.Sprintf("/proc/%d/mountinfo", pid))
@@ -136,6 +151,7 @@ func expectOwnRoot(t *testing.T, h *host, pid int) {
 		case point == "/" && slices.Contains(options, "ro") && slices.Contains(options, "nosuid"):
 		case point == "/init" && slices.Contains(options, "ro"): // the supervisor's own program
 		case point == "/dev" && hardwareVirtualization(t):
+		case point == "/home" && isLKVM(t, pid):
 		default:
 			t.Errorf("a mount: %s", strings.TrimSpace(text))
 		}
@@ -187,7 +203,8 @@ func expectOwnFiles(t *testing.T, p *pod, pid int) {
 		regexp.MustCompile(`^(pipe|socket):\[\d+\]$`),
 		regexp.MustCompile(`^anon_inode:(\[(eventfd|signalfd|eventpoll|timerfd|io_uring)\]|kvm-.*)$`),
 		regexp.MustCompile(`^/dev/kvm$`),
-		regexp.MustCompile(`^` + regexp.QuoteMeta(p.dir()) + `$`), // the lock
+		regexp.MustCompile(`^/dev/(root|app\d|scratch|urandom|vhost-vsock)$`), // lkvm's, in its own /dev
+		regexp.MustCompile(`^` + regexp.QuoteMeta(p.dir()) + `$`),             // the lock
 		regexp.MustCompile(`^` + regexp.QuoteMeta(p.dir()) + `/scratch\.img( \(deleted\))?$`),
 		regexp.MustCompile(`^` + regexp.QuoteMeta(data) + `/cas/tree/[^/]+/rootfs/guest\.img$`),
 		regexp.MustCompile(`^` + regexp.QuoteMeta(data) + `/cas/disk/.+$`),
@@ -206,7 +223,7 @@ func expectOwnFiles(t *testing.T, p *pod, pid int) {
 		if !slices.ContainsFunc(kinds, func(k *regexp.Regexp) bool { return k.MatchString(target) }) {
 			t.Errorf("descriptor %s leads to %s", filepath.Base(file), target)
 		}
-		if strings.HasPrefix(target, data+"/cas/") && writable(t, pid, filepath.Base(file)) {
+		if (strings.HasPrefix(target, data+"/cas/") || target == "/dev/root" || target == "/dev/app0") && writable(t, pid, filepath.Base(file)) {
 			t.Errorf("descriptor %s can write to %s", filepath.Base(file), target)
 		}
 	}

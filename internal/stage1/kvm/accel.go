@@ -12,10 +12,10 @@ import (
 // devKVM is the host's interface to hardware virtualization.
 const devKVM = "/dev/kvm"
 
-// kvmUsable tells whether this host can run a stock kernel under KVM. On x86 a
+// Usable tells whether this host can run a stock kernel under KVM. On x86 a
 // device that opens is not enough: some nested and paravirtual hosts make
 // machines that never boot, and those show neither vmx nor svm.
-func kvmUsable() bool {
+func Usable() bool {
 	f, err := os.OpenFile(devKVM, os.O_RDWR|unix.O_CLOEXEC, 0)
 	if err != nil {
 		return false

@@ -21,8 +21,10 @@ const (
 
 // machineParts says where in machineDir the parts of the machine are.
 type machineParts struct {
+	Hypervisor    string `json:"hypervisor"`
 	Arch          string `json:"arch"`
 	QEMU          string `json:"qemu"`
+	LKVM          string `json:"lkvm"`
 	Data          string `json:"data"`
 	Kernel        string `json:"kernel"`
 	KernelVersion string `json:"kernelVersion"`
@@ -53,13 +55,39 @@ func openImageAt(root string) (*Image, error) {
 	if err := json.Unmarshal(b, &i.parts); err != nil {
 		return nil, fmt.Errorf("stage1 image: %s: %w", machineConfig, err)
 	}
-	for _, path := range []string{i.parts.QEMU, i.parts.Kernel} {
+	needed := []string{i.parts.Kernel}
+	if i.parts.Hypervisor == HypervisorQEMU {
+		needed = append(needed, i.parts.QEMU)
+	}
+	for _, path := range needed {
 		if _, err := os.Stat(filepath.Join(root, machineDir, path)); err != nil {
 			return nil, fmt.Errorf("incomplete stage1 image: %w", err)
 		}
 	}
 	return i, nil
 }
+
+// Names of hypervisors, as an image says which one it is for.
+const (
+	HypervisorQEMU = "qemu"
+	HypervisorLKVM = "lkvm"
+)
+
+// Hypervisor names the one that the image is for.
+func (i *Image) Hypervisor() string { return i.parts.Hypervisor }
+
+// Machine returns the directory that is the hypervisor's whole root.
+func (i *Image) Machine() string { return filepath.Join(i.root, machineDir) }
+
+// LKVM returns where lkvm is below Machine, if the image has it: else it is the
+// host's that goes there.
+func (i *Image) LKVM() string { return i.parts.LKVM }
+
+// Kernel returns where the guest's kernel is below Machine.
+func (i *Image) Kernel() string { return i.parts.Kernel }
+
+// Guest returns the file of the guest's root disk.
+func (i *Image) Guest() string { return filepath.Join(i.root, guestImage) }
 
 // openScratch opens the empty scratch disk and returns its full size.
 func (i *Image) openScratch() (*os.File, int64, error) {

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"testing"
 
+	"rkt/internal/network"
 	"rkt/internal/stage1/supervisor"
 )
 
@@ -45,6 +46,27 @@ func TestNothingOfThePodOnTheCommandLine(t *testing.T) {
 	for _, want := range []string{"-no-reboot", "384M", "-nodefaults"} {
 		if !slices.Contains(one, want) {
 			t.Errorf("no %s in %q", want, one)
+		}
+	}
+}
+
+// TestDescriptorsOfNetworks shows that each card has a tap, and with vhost one of
+// its descriptors as well.
+func TestDescriptorsOfNetworks(t *testing.T) {
+	t.Parallel()
+	spec := supervisor.Spec{Network: &network.Network{Interfaces: []*network.Interface{{MAC: "a"}, {MAC: "b"}}}}
+	for _, c := range []struct {
+		vhost bool
+		want  []string
+	}{
+		{false, []string{"tap,id=net0,fd=9", "tap,id=net1,fd=10"}},
+		{true, []string{"tap,id=net0,fd=9,vhost=on,vhostfd=11", "tap,id=net1,fd=10,vhost=on,vhostfd=12"}},
+	} {
+		args := machine{spec: spec, kvm: true, vhost: c.vhost}.arguments()
+		for _, want := range c.want {
+			if !slices.Contains(args, want) {
+				t.Errorf("no %s in %q", want, args)
+			}
 		}
 	}
 }

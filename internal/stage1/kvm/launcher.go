@@ -36,14 +36,14 @@ type Launcher struct {
 
 // NewLauncher looks at the host once.
 func NewLauncher(image *Image) *Launcher {
-	return &Launcher{image: image, kvm: kvmUsable(), tsc: linux.NewTSCMeter()}
+	return &Launcher{image: image, kvm: Usable(), tsc: linux.NewTSCMeter()}
 }
 
 // Isolation tells honestly what the host can do.
 func (l *Launcher) Isolation() string { return string(isolation(l.kvm)) }
 
 // Isolation tells what a machine would have on this host.
-func Isolation() stage1.Isolation { return isolation(kvmUsable()) }
+func Isolation() stage1.Isolation { return isolation(Usable()) }
 
 func isolation(kvm bool) stage1.Isolation {
 	if kvm {
@@ -85,8 +85,9 @@ func (l *Launcher) Launch(_ context.Context, spec supervisor.Spec) (supervisor.M
 		parts: l.image.parts,
 		spec:  spec,
 		kvm:   l.kvm,
+		vhost: q.vhost,
 		debug: spec.Console != nil,
-		extra: extraParameters(),
+		extra: ExtraParameters(),
 	}
 	if !l.kvm {
 		m.tscKHz = l.tsc.Kilohertz()
@@ -133,6 +134,7 @@ func (q *qemu) open(spec supervisor.Spec) (files []*os.File, err error) {
 	if spec.Network != nil && err == nil {
 		taps, tapErr := spec.Network.Taps()
 		files, err = append(files, taps...), tapErr
+		files = append(files, q.openVhost(len(taps))...)
 	}
 	if err != nil {
 		return files, fmt.Errorf("open the machine's files: %w", err)
@@ -140,6 +142,29 @@ func (q *qemu) open(spec supervisor.Spec) (files []*os.File, err error) {
 	q.listen(messages, spec.Console)
 	q.listen(console, spec.Console)
 	return files, nil
+}
+
+// devVhostNet is the host's interface to carrying packets between a tap and a
+// machine's memory in the kernel.
+const devVhostNet = "/dev/vhost-net"
+
+// openVhost opens that once for each of n taps. There may be none: QEMU can do
+// that work, too, and does so where it emulates the processor.
+func (q *qemu) openVhost(n int) []*os.File {
+	if !q.kvm {
+		return nil
+	}
+	var files []*os.File
+	for range n {
+		f, err := os.OpenFile(devVhostNet, os.O_RDWR, 0)
+		if err != nil {
+			closeAll(files)
+			return nil
+		}
+		files = append(files, f)
+	}
+	q.vhost = n > 0
+	return files
 }
 
 // listen keeps the end of what r says for LastWords, and copies all of it to

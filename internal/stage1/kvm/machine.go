@@ -28,6 +28,7 @@ const verityBlock = 4096
 type qemu struct {
 	image     *Image
 	kvm       bool
+	vhost     bool  // packets are the kernel's business
 	diskBytes int64 // of the scratch disk, 0 for the image's choice
 	process   *os.Process
 	qmp       *qmp.Client
@@ -84,13 +85,13 @@ func (q *qemu) Attach(ctx context.Context, apps []stage1.AppDisk) (supervisor.Di
 		// Hashing all that is read is worth it where processors do it themselves.
 		// An emulated machine's disks were checked by the host.
 		if q.kvm {
-			if disk.Verity, err = verityOf(app); err != nil {
+			if disk.Verity, err = VerityOf(app); err != nil {
 				return disks, err
 			}
 		}
 		disks.Apps = append(disks.Apps, disk)
 	}
-	scratch, err := q.image.makeScratch(ctx, q.diskBytes)
+	scratch, err := q.image.MakeScratch(ctx, q.diskBytes)
 	if err != nil {
 		return disks, fmt.Errorf("make the scratch disk: %w", err)
 	}
@@ -99,8 +100,8 @@ func (q *qemu) Attach(ctx context.Context, apps []stage1.AppDisk) (supervisor.Di
 	return disks, q.addDisk(ctx, len(apps), scratch, false)
 }
 
-// verityOf translates what the contract says of a disk's hash tree.
-func verityOf(app stage1.AppDisk) (*client.Verity, error) {
+// VerityOf translates what the contract says of a disk's hash tree.
+func VerityOf(app stage1.AppDisk) (*client.Verity, error) {
 	v := app.Verity
 	if v == nil {
 		return nil, nil

@@ -2,7 +2,6 @@ package kvm
 
 import (
 	"fmt"
-	"os"
 	"strconv"
 	"strings"
 
@@ -33,6 +32,7 @@ type machine struct {
 	parts machineParts
 	spec  supervisor.Spec
 	kvm   bool
+	vhost bool // there is a descriptor of it after the taps for each of them
 	debug bool
 	// tscKHz is the speed of the host's time stamp counter, 0 if unknown.
 	tscKHz uint64
@@ -69,8 +69,12 @@ func (m machine) networkArguments() []string {
 	}
 	var args []string
 	for n, i := range m.spec.Network.Interfaces {
+		netdev := fmt.Sprintf("tap,id=net%d,fd=%d", n, fdTaps+n)
+		if m.vhost {
+			netdev += fmt.Sprintf(",vhost=on,vhostfd=%d", fdTaps+len(m.spec.Network.Interfaces)+n)
+		}
 		args = append(args,
-			"-netdev", fmt.Sprintf("tap,id=net%d,fd=%d", n, fdTaps+n),
+			"-netdev", netdev,
 			"-device", fmt.Sprintf("%s,netdev=net%d,mac=%s", device, n, i.MAC))
 	}
 	return args
@@ -146,16 +150,10 @@ func (m machine) deviceArguments() []string {
 // kernelParameters returns the guest kernel's command line. It says nothing of
 // the pod, so that a machine could be booted before its pod exists.
 func (m machine) kernelParameters() string {
-	params := []string{
-		"root=/dev/vda", "rootfstype=erofs", "ro", "init=/usr/lib/systemd/systemd",
-		"console=ttyS0",
-		// Without ACPI a guest can only reboot, which ends QEMU.
-		"reboot=t", "panic=-1",
+	params := append(KernelParameters(m.debug),
 		// The agent looks for the disks it is told of; asking for all there could
 		// be takes 0.14 s.
-		"scsi_mod.scan=manual",
-		"tsc=reliable", "no_timer_check", "noreplace-smp", "cryptomgr.notests", "rcupdate.rcu_expedited=1",
-	}
+		"scsi_mod.scan=manual")
 	if !m.kvm {
 		// Mitigations of a real processor's flaws protect nothing on an emulated
 		// one.
@@ -169,19 +167,8 @@ func (m machine) kernelParameters() string {
 			params = append(params, fmt.Sprintf("tsc_early_khz=%d", m.tscKHz))
 		}
 	}
-	if m.debug {
-		params = append(params, "debug", "systemd.log_level=debug", "systemd.log_target=console", "systemd.show_status=true")
-	} else {
-		// Level 1 leaves a panic visible: the machine's last words.
-		params = append(params, "quiet", "loglevel=1", "systemd.show_status=false", "systemd.log_target=null")
-	}
 	if m.extra != "" {
 		params = append(params, m.extra)
 	}
 	return strings.Join(params, " ")
 }
-
-// extraParametersEnv is read from the environment of `rkt run`.
-const extraParametersEnv = "RKT_HYPERVISOR_EXTRA_KERNEL_PARAMS"
-
-func extraParameters() string { return os.Getenv(extraParametersEnv) }

@@ -26,10 +26,10 @@ type mkfs struct {
 	Env       []string `json:"env"`
 }
 
-// makeScratch makes the disk for what apps write, in the working directory: a
+// MakeScratch makes the disk for what apps write, in the working directory: a
 // sparse file of a size in bytes, 0 for the image's choice, with an empty file
 // system.
-func (i *Image) makeScratch(ctx context.Context, size int64) (_ *os.File, err error) {
+func (i *Image) MakeScratch(ctx context.Context, size int64) (_ *os.File, err error) {
 	empty, emptySize, err := i.openScratch()
 	if err != nil {
 		return nil, err

@@ -55,6 +55,8 @@ type Spec struct {
 	DiskBytes   int64    // of the disk for what apps write, 0 for the flavour's choice
 	ID          int      // uid and gid that belong to this pod alone
 	Lock        *os.File // the pod's lock, to be inherited by every process
+	// Disks are the apps', in their order, for machines that can't add disks later.
+	Disks []stage1.AppDisk
 	// Network is what the machine is to be joined to, nil for nothing.
 	Network *network.Network
 	// Console gets the machine's boot messages, nil if nobody wants them.

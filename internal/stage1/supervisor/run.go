@@ -165,6 +165,7 @@ func (r *run) launch(ctx context.Context, launcher Launcher) error {
 		DiskBytes:   int64(r.pod.diskSize),
 		ID:          r.pod.id,
 		Lock:        r.pod.lock,
+		Disks:       r.pod.disks,
 	}
 	if r.args.Debug {
 		spec.Console = os.Stderr

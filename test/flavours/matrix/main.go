@@ -40,7 +40,7 @@ assert of a flavour that it is not run against yet.
 Limits of memory and CPU are kept in machines. In a container they are where the
 host's controllers are in the version 2 tree of control groups; elsewhere rkt warns
 that it skips them. ` + "`rkt logs`" + ` has nothing of fly, whose app writes to rkt's own
-output.
+output. A pod in lkvm has at most two apps: lkvm takes four disks, and adds none later.
 `)
 }
 
