@@ -29,7 +29,7 @@ func commands() []command {
 		{"listen", "ADDRESS", listen},
 		{"connect", "ADDRESS TEXT", connect},
 		{"serve", "ADDRESS", serve},
-		{"reach", "ADDRESS…", reach},
+		{"reach", "ADDRESS… [-silent ADDRESS…]", reach},
 		{"links", "", links},
 		{"forge", "KIND TIMES ADDRESS", forge},
 		{"metadata", "[-stay] [URL]", metadata},

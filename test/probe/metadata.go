@@ -58,7 +58,7 @@ func request(u *url.URL, method, path, form string) string {
 }
 
 func exchange(u *url.URL, method, path, form string) (status, body string, err error) {
-	const limit = 10 * time.Second
+	const limit = time.Minute
 	conn, err := net.DialTimeout("tcp", u.Host, limit)
 	if err != nil {
 		return "", "", err

@@ -90,16 +90,20 @@ func serve(args []string) error {
 }
 
 // reach connects once to each address and prints what it is told there, or why
-// there was no answer.
+// there was no answer. It does not wait long at those after -silent.
 func reach(args []string) error {
+	limit := time.Minute
 	for _, address := range args {
-		fmt.Println(address, ask(address))
+		if address == "-silent" {
+			limit = 3 * time.Second
+			continue
+		}
+		fmt.Println(address, ask(address, limit))
 	}
 	return nil
 }
 
-func ask(address string) string {
-	const limit = 10 * time.Second
+func ask(address string, limit time.Duration) string {
 	conn, err := net.DialTimeout("tcp", address, limit)
 	if err != nil {
 		return err.Error()

@@ -4,6 +4,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -90,11 +91,13 @@ func TestMetadataService(t *testing.T) {
 	}
 	pods[0].signal(syscall.SIGTERM)
 	pods[0].wait()
-	if left := h.registrations(); len(left) != 1 {
+	if left := h.registrations(); len(left) != len(pods)-1 {
 		t.Errorf("after one pod's end there are %q", left)
 	}
-	pods[1].kill()
-	h.awaitState(pods[1], "exited")
+	for _, p := range pods[1:] {
+		p.kill()
+		h.awaitState(p, "exited")
+	}
 	h.expectNetworkState(before)
 	if left := h.registrations(); len(left) > 0 {
 		t.Errorf("after a supervisor was killed, and gc, there are %q", left)
@@ -130,12 +133,11 @@ func (h *host) expectClosed(urls []string) {
 			h.Errorf("%s: %q", other, answer)
 		}
 	}
-	nspawn := flavours()[1]
-	said := h.startIn(nspawn, "--net=default", "--mds-register", probeID(h.T), "--", "metadata", urls[0]).expect(0).Stdout
+	said := h.startIn(nspawn(), "--net=default", "--mds-register", probeID(h.T), "--", "metadata", urls[0]).expect(0).Stdout
 	if strings.Count(said, "401 Unauthorized") != strings.Count(said, "]: GET ")+strings.Count(said, "]: POST ") {
 		h.Errorf("a pod asks with another's token:\n%s", said)
 	}
-	said = h.startIn(nspawn, "--net=default", probeID(h.T), "--", "reach", address).expect(0).Stdout
+	said = h.startIn(nspawn(), "--net=default", probeID(h.T), "--", "reach", "-silent", address).expect(0).Stdout
 	if !strings.Contains(said, silence) {
 		h.Errorf("a pod that is not registered:\n%s", said)
 	}
@@ -155,4 +157,59 @@ func TestMetadataRunPrepared(t *testing.T) {
 	if _, err := os.Stat(string(metadata.DefaultDirectory)); err != nil {
 		t.Error(err)
 	}
+}
+
+// TestMetadataCrash kills the supervisor while it registers its pod, and the
+// collector while it takes that back: the next collection leaves no registration.
+func TestMetadataCrash(t *testing.T) {
+	needNetwork(t)
+	h := newHostWith(t, &shared.faulty)
+	h.serveMetadata()
+	f := nspawn()
+	args := []string{
+		"--stage1-path=" + filepath.Join(h.build.bin, f.stage1), "--insecure-options=stage1",
+		"--net=default", "--mds-register", probeID(t), "--", "exit", "0",
+	}
+	adding := ofMetadata(passed(t, h, func() { h.start(args...).expect(0) }))
+	if len(adding) < 2 {
+		t.Fatalf("only %q", adding)
+	}
+	// The service is a process of the host's, too, so only the pod can be waited for.
+	die := func(point string) {
+		killAt(t, h, point, args...)
+		h.awaitState(h.pods[len(h.pods)-1], "exited")
+	}
+	for _, point := range adding {
+		die(point)
+		h.gc()
+		h.expectNoRegistrations(point)
+	}
+	leave := func() { die("run.machine.after-start") }
+	leave()
+	removing := ofMetadata(passed(t, h, func() { h.gc() }))
+	if len(removing) < 2 {
+		t.Fatalf("only %q", removing)
+	}
+	for _, point := range removing {
+		leave()
+		h.env = []string{faultEnv + point}
+		if r := h.rkt("gc", "--grace-period=0s"); r.Status == 0 {
+			t.Errorf("gc was not killed at %s", point)
+		}
+		h.env = nil
+		h.gc()
+		h.expectNoRegistrations(point)
+	}
+}
+
+func ofMetadata(points []string) []string {
+	return slices.DeleteFunc(points, func(p string) bool { return !strings.HasPrefix(p, "metadata.") })
+}
+
+func (h *host) expectNoRegistrations(after string) {
+	h.Helper()
+	if left := h.registrations(); len(left) > 0 {
+		h.Errorf("after %s there are %q", after, left)
+	}
+	h.expectNoPodsLeft()
 }

@@ -90,12 +90,12 @@ func (p *pod) address(network string) string {
 // ask connects and returns what the probe at the other end sees, or an error's
 // text.
 func ask(address string) string {
-	conn, err := net.DialTimeout("tcp", address, 10*time.Second)
+	conn, err := net.DialTimeout("tcp", address, time.Minute)
 	if err != nil {
 		return err.Error()
 	}
 	defer conn.Close()
-	_ = conn.SetDeadline(time.Now().Add(10 * time.Second))
+	_ = conn.SetDeadline(time.Now().Add(time.Minute))
 	line, err := bufio.NewReader(conn).ReadString('\n')
 	if err != nil {
 		return err.Error()
@@ -106,6 +106,17 @@ func ask(address string) string {
 // fromOutside asks from another machine of the host's network, and may say
 // something first.
 func fromOutside(t *testing.T, address string, words ...string) (answer string) {
+	t.Helper()
+	return fromOutsideWithin(t, time.Minute, address, words...)
+}
+
+// silentOutside does the same where nobody should answer, and does not wait long.
+func silentOutside(t *testing.T, address string, words ...string) (answer string) {
+	t.Helper()
+	return fromOutsideWithin(t, 3*time.Second, address, words...)
+}
+
+func fromOutsideWithin(t *testing.T, limit time.Duration, address string, words ...string) (answer string) {
 	t.Helper()
 	err := linux.InNetNamespace(networktest.Outside(), func() error {
 		// One address, so that no other goroutine dials.
@@ -119,8 +130,8 @@ func fromOutside(t *testing.T, address string, words ...string) (answer string) 
 		if err != nil {
 			return err
 		}
-		limit := syscall.Timeval{Sec: 3}
-		if err := syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_SNDTIMEO, &limit); err != nil {
+		patient := syscall.NsecToTimeval(int64(limit))
+		if err := syscall.SetsockoptTimeval(fd, syscall.SOL_SOCKET, syscall.SO_SNDTIMEO, &patient); err != nil {
 			return err
 		}
 		if err := syscall.Connect(fd, &syscall.SockaddrInet4{Port: to.Port, Addr: [4]byte(to.IP.To4())}); err != nil {
@@ -159,7 +170,7 @@ func TestDefaultNetwork(t *testing.T) {
 			t.Errorf("%s: the pod sees %q, want %q", test.name, test.got, test.want)
 		}
 	}
-	client := h.start("--net=default", probeID(t), "--", "reach", ip+":80", published, "172.16.28.1:1", networktest.OutsideAddress+":1")
+	client := h.start("--net=default", probeID(t), "--", "reach", ip+":80", published, networktest.OutsideAddress+":1", "-silent", "172.16.28.1:1")
 	said := client.expect(0).Stdout
 	for _, want := range []string{
 		ip + ":80 sees " + client.address("default"),
@@ -195,7 +206,7 @@ func TestRestrictedNetwork(t *testing.T) {
 	if got := ask(server.address("default-restricted") + ":80"); got != "172.31.0.1" {
 		t.Errorf("the pod sees %q", got)
 	}
-	if got := fromOutside(t, networktest.HostAddress+":18082"); got == networktest.OutsideAddress {
+	if got := silentOutside(t, networktest.HostAddress+":18082"); got == networktest.OutsideAddress {
 		t.Errorf("the pod is reached from outside")
 	}
 	client := h.start("--net=default-restricted", probeID(t), "--", "reach",
@@ -272,6 +283,15 @@ func TestFourNetworks(t *testing.T) {
 func TestNetworkRefused(t *testing.T) {
 	h, before := needNetwork(t)
 	h.configureNetwork("10-ip.conf", `{"name":"ip","type":"ipvlan","master":"uplink","ipam":{"type":"static"}}`)
+	for name, does := range map[string]string{
+		"fails": `echo '{"code":11,"msg":"the cable is cut"}'; exit 1`, "rubbish": `echo hello`,
+	} {
+		h.configureNetwork(name+".conf", `{"name":"`+name+`","cniVersion":"1.0.0","type":"`+name+`"}`)
+		h.configureNetwork(name, "#!/bin/sh\n[ $CNI_COMMAND != ADD ] || { "+does+"; }\n")
+		if err := os.Chmod(filepath.Join(h.config(), "net.d", name), 0o755); err != nil {
+			t.Fatal(err)
+		}
+	}
 	taken, err := net.Listen("tcp", ":18083")
 	if err != nil {
 		t.Fatal(err)
@@ -283,6 +303,8 @@ func TestNetworkRefused(t *testing.T) {
 		{`network "ip": plugin "ipvlan" does not work with a virtual machine`, "--net=ip", ""},
 		{"port tcp-0.0.0.0:18083 is taken", "--net=default", "--port=18083:80"},
 		{`port name "http" could not be found in any apps`, "--net=default", "--port=http:80"},
+		{"plugin fails: the cable is cut", "--net=fails", ""},
+		{"invalid character 'h'", "--net=rubbish", ""},
 		{"failed to allocate all requested IPs: 172.16.29.9", "--net=default:IP=172.16.29.9", ""},
 	} {
 		args := []string{"run", test.net, probeID(t)}
@@ -306,7 +328,7 @@ func TestManyPodsAtOnce(t *testing.T) {
 	h, before := needNetwork(t)
 	containers, machines := 20, 2
 	if *soak {
-		machines = 6
+		machines = 20
 	}
 	var pods []*pod
 	for n := range containers + machines {

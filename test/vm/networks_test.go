@@ -3,6 +3,7 @@ package vm
 import (
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -14,12 +15,25 @@ import (
 	"rkt/internal/network/networktest"
 )
 
-// flavour is a stage1 that pods are on networks in.
+// flavour is a stage1 that pods are on networks in, and its image beside rkt.
 type flavour struct{ name, stage1 string }
 
+// flavours are those of RKT_TEST_NETWORKS, as NAME=FILE,…, or the two that need
+// nothing of a host.
 func flavours() []flavour {
-	return []flavour{{"qemu", stage1File}, {"nspawn", containerFile}}
+	list := os.Getenv("RKT_TEST_NETWORKS")
+	if list == "" {
+		return []flavour{{"qemu", stage1File}, nspawn()}
+	}
+	var all []flavour
+	for word := range strings.SplitSeq(list, ",") {
+		name, file, _ := strings.Cut(word, "=")
+		all = append(all, flavour{name, file})
+	}
+	return all
 }
+
+func nspawn() flavour { return flavour{"nspawn", containerFile} }
 
 // startIn is start with a flavour.
 func (h *host) startIn(f flavour, args ...string) *pod {
@@ -156,9 +170,15 @@ func (c networkCase) try(t *testing.T, f flavour) {
 		}
 	}
 	reach := append([]string{"--net=" + c.net, probeID(t), "--", "reach"}, addresses...)
-	for address := range c.services {
-		reach = append(reach, address)
+	silent := []string{"-silent"}
+	for address, want := range c.services {
+		if want == silence {
+			silent = append(silent, address)
+		} else {
+			reach = append(reach, address)
+		}
 	}
+	reach = append(reach, silent...)
 	said := h.startIn(f, reach...).expect(0).Stdout
 	for _, address := range addresses {
 		if !strings.Contains(said, address+" sees ") {
