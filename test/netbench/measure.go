@@ -59,7 +59,7 @@ func measure(ctx context.Context, o options) (err error) {
 	if err != nil {
 		return err
 	}
-	defer removeGroups(filepath.Base(dir))
+	defer func() { err = errors.Join(err, removeGroups(filepath.Base(dir))) }()
 	results := map[string]*result{}
 	if err := measureSpeeds(ctx, o, dir, pods, peer, results); err != nil {
 		return err
@@ -154,17 +154,33 @@ func measureRuns(ctx context.Context, o options, dir string, pods *rkt, peer *po
 }
 
 // removeGroups removes the control groups of podman's containers, which have
-// ended.
-func removeGroups(name string) {
+// ended, in all hierarchies.
+func removeGroups(name string) error {
+	var errs []error
 	for _, pattern := range []string{"/sys/fs/cgroup/" + name, "/sys/fs/cgroup/*/" + name} {
-		found, _ := filepath.Glob(pattern)
+		found, err := filepath.Glob(pattern)
+		errs = append(errs, err)
 		for _, group := range found {
-			below, _ := filepath.Glob(group + "/*/")
-			for _, path := range append(below, group) {
-				_ = os.Remove(path)
+			errs = append(errs, removeGroup(group))
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// removeGroup removes a control group, after those below it.
+func removeGroup(path string) error {
+	entries, err := os.ReadDir(path)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.IsDir() {
+			if err := removeGroup(filepath.Join(path, e.Name())); err != nil {
+				return err
 			}
 		}
 	}
+	return os.Remove(path)
 }
 
 // report prints medians and ratios.
