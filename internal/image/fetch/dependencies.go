@@ -13,27 +13,25 @@ import (
 	"rkt/internal/image/web"
 )
 
-// Bounds of what images may depend on.
-const (
-	maxDepth  = 32
-	maxImages = 512
-)
-
 // tree is what images depend on, as far as it is known.
 type tree struct {
 	names map[string]appc.ACIdentifier // of images, by their ids
 	below map[string][]string          // ids of what an image depends on
 	ids   map[string]string            // of dependencies, by what they ask for
+	most  int                          // images that there may be
 }
 
 // getDependencies makes sure that what the images of the list depend on is in
 // the store: breadth first, each once, with those of one level at once.
 func (f *Fetcher) getDependencies(ctx context.Context, client *web.Client, list []*want) error {
-	t := &tree{make(map[string]appc.ACIdentifier), make(map[string][]string), make(map[string]string)}
+	t := &tree{
+		names: make(map[string]appc.ACIdentifier), below: make(map[string][]string), ids: make(map[string]string),
+		most: len(list) * store.MaxDependencies,
+	}
 	level := list
 	for depth := 0; len(level) > 0; depth++ {
-		if depth > maxDepth {
-			return &ImageError{level[0].ref.Input, fmt.Errorf("%w: they are more than %d deep", ErrTooMany, maxDepth)}
+		if depth >= store.MaxDependencyDepth {
+			return &ImageError{level[0].ref.Input, fmt.Errorf("%w: they are more than %d deep", ErrTooMany, store.MaxDependencyDepth)}
 		}
 		edges, next, err := f.edges(t, level)
 		if err != nil {
@@ -80,8 +78,8 @@ func (f *Fetcher) edges(t *tree, level []*want) (edges []edge, next []*want, err
 				next = append(next, f.wantFor(dep, input))
 			}
 		}
-		if len(t.names)+len(next) > maxImages {
-			return nil, nil, &ImageError{w.ref.Input, fmt.Errorf("%w: they are more than %d", ErrTooMany, maxImages)}
+		if len(t.names)+len(next) > t.most {
+			return nil, nil, &ImageError{w.ref.Input, fmt.Errorf("%w: they are more than %d", ErrTooMany, t.most)}
 		}
 	}
 	return edges, next, nil

@@ -8,6 +8,7 @@ import (
 
 	"rkt/internal/image"
 	"rkt/internal/image/imagetest"
+	"rkt/internal/image/store"
 )
 
 // publishWith serves an image of version 1.0 that depends on others, each
@@ -125,17 +126,17 @@ func TestBadDependencies(t *testing.T) {
 		}, ErrMismatch, "instead of 7"},
 		{"too deep", func(w *world) {
 			w.publishWith("top", needs("d0"))
-			for i := range maxDepth + 1 {
+			for i := range store.MaxDependencyDepth {
 				w.publishWith(fmt.Sprintf("d%d", i), needs(fmt.Sprintf("d%d", i+1)))
 			}
-		}, ErrTooMany, "deep"},
+		}, ErrTooMany, "more than 32 deep"},
 		{"too many", func(w *world) {
 			var all []string
-			for i := range maxImages + 1 {
+			for i := range store.MaxDependencies {
 				all = append(all, needs(fmt.Sprintf("n%d", i)))
 			}
 			w.publishWith("top", all...)
-		}, ErrTooMany, "they are more than"},
+		}, ErrTooMany, "they are more than 128"},
 	} {
 		w := newWorld(t)
 		tc.publish(w)
