@@ -33,6 +33,7 @@ type content struct {
 	random *rand.Rand
 	words  []string
 	code   [][]byte
+	buffer []byte // for a file
 }
 
 const (
@@ -97,9 +98,10 @@ func (c *content) size() int64 {
 	return int64(smallestFile * math.Pow(spread, c.random.Float64()))
 }
 
-// file returns the next file's bytes.
+// file returns the next file's bytes, until it is called again: the memory that
+// this program has counts as that of the programs that it starts.
 func (c *content) file(size int64) []byte {
-	data := make([]byte, 0, size+1<<10)
+	data := c.buffer[:0]
 	kind := c.random.IntN(100)
 	for int64(len(data)) < size {
 		switch {
@@ -114,6 +116,7 @@ func (c *content) file(size int64) []byte {
 			data = binary.LittleEndian.AppendUint64(data, c.random.Uint64())
 		}
 	}
+	c.buffer = data
 	return data[:size]
 }
 
