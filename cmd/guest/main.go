@@ -18,6 +18,10 @@ import (
 )
 
 func main() {
+	if linux.IsCompanion() {
+		linux.BecomeCompanion()
+		os.Exit(1)
+	}
 	err := run(context.Background())
 	// The unit ends the machine if the agent ends.
 	fmt.Fprintln(console{}, "agent:", err)

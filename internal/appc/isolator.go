@@ -84,7 +84,8 @@ func (i Isolator) validateValue() error {
 		_, err := i.capabilities()
 		return err
 	case IsolatorSeccompRetain, IsolatorSeccompRemove:
-		return i.validateSeccomp()
+		_, err := i.systemCalls()
+		return err
 	}
 	return nil
 }
@@ -108,17 +109,6 @@ func (i Isolator) validateInt(lowest, highest int) error {
 		return fmt.Errorf("is %d, must be from %d to %d", n, lowest, highest)
 	}
 	return nil
-}
-
-func (i Isolator) validateSeccomp() error {
-	var s set
-	if err := i.decode(&s); err != nil {
-		return err
-	}
-	if len(s.Set) == 0 {
-		return at("set", errors.New("must not be empty"))
-	}
-	return each("set", s.Set, checkText)
 }
 
 // limit returns the limit of a resource isolator; ok is false if it names
@@ -182,9 +172,14 @@ func CPUIsolator(q Quantity) Isolator { return resourceIsolator(IsolatorCPU, q) 
 
 func resourceIsolator(name ACIdentifier, q Quantity) Isolator {
 	text, off := q.String(), false
-	value, err := json.Marshal(resource{Default: &off, Request: &text, Limit: &text})
+	return Isolator{Name: name, Value: marshal(resource{Default: &off, Request: &text, Limit: &text})}
+}
+
+// marshal is for values of strings and booleans, which always marshal.
+func marshal(v any) json.RawMessage {
+	b, err := json.Marshal(v)
 	if err != nil {
-		panic(err) // strings and booleans always marshal
+		panic(err)
 	}
-	return Isolator{Name: name, Value: value}
+	return b
 }

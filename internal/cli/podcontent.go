@@ -7,13 +7,17 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"syscall"
+
+	"github.com/spf13/cobra"
 
 	"rkt/internal/appc"
 	"rkt/internal/cli/podmanifest"
 	"rkt/internal/errhint"
 	"rkt/internal/image/fetch"
 	"rkt/internal/image/store"
+	"rkt/internal/seccomp"
 	"rkt/internal/version"
 )
 
@@ -24,10 +28,10 @@ type podContent struct {
 	text     []byte // of the manifest
 }
 
-// podContent returns what is to be in the pod, and says what no stage1 image can
-// do yet.
-func (p *program) podContent(ctx context.Context, r *run, images *store.Store, policy fetch.PullPolicy) (*podContent, error) {
-	content, err := p.readContent(ctx, r, images, policy)
+// podContent returns what is to be in the pod. An app that asks for what can't be
+// done is refused before anything is made.
+func (p *program) podContent(cmd *cobra.Command, r *run, images *store.Store, policy fetch.PullPolicy) (*podContent, error) {
+	content, err := p.readContent(cmd.Context(), r, images, policy)
 	if err != nil {
 		return nil, err
 	}
@@ -36,26 +40,18 @@ func (p *program) podContent(ctx context.Context, r *run, images *store.Store, p
 		if section == nil {
 			section = content.apps[i].Image.App
 		}
-		for _, warning := range notYet(section) {
-			p.messagesOf("run").printf("warning: app %q: %s", app.Name, warning)
+		calls, err := section.Isolators.SystemCalls()
+		if err == nil {
+			_, err = seccomp.For(calls, nil)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("app %q: filter of system calls: %w", app.Name, err)
+		}
+		if unknown := seccomp.Unknown(calls); len(unknown) > 0 {
+			p.messages(cmd).printf("warning: app %q: there are no system calls %s: left out of its filter", app.Name, strings.Join(unknown, ", "))
 		}
 	}
 	return content, nil
-}
-
-// notYet returns what is said of an app and not done.
-func notYet(app *appc.App) []string {
-	var warnings []string
-	for _, isolator := range app.Isolators {
-		switch isolator.Name {
-		case appc.IsolatorSeccompRetain, appc.IsolatorSeccompRemove:
-			warnings = append(warnings, fmt.Sprintf("isolator %s is not supported yet: the default filter of system calls is used", isolator.Name))
-		}
-	}
-	if len(app.EventHandlers) > 0 {
-		warnings = append(warnings, "event handlers are not supported yet: they will not run")
-	}
-	return warnings
 }
 
 // readContent takes what the manifest says that was given, or the images and

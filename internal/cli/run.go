@@ -74,7 +74,7 @@ func (r *run) addContent(flags *pflag.FlagSet) {
 	flags.Var(&r.ports, "port", portUsage)
 	r.disk.add(flags)
 	flags.StringVar(&r.manifest, "pod-manifest", "", "file with the whole manifest of the pod, in place of images and what is said about them")
-	addUnsupported(flags, "mount", "no-overlay", "private-users", "seccomp", "stderr", "stdin", "stdout", "volume")
+	addUnsupported(flags, "mount", "no-overlay", "private-users", "stderr", "stdin", "stdout", "volume")
 }
 
 // addStart adds the flags that say how a pod is started.
@@ -168,7 +168,7 @@ func (p *program) withPreparation(cmd *cobra.Command, r *run, do func(*preparati
 		findStage1: func(ctx context.Context) (*pod.Stage1, error) { return p.stage1(ctx, source, images) },
 	}
 	prepare := func() error {
-		if prep.content, err = p.podContent(cmd.Context(), r, images, policy); err != nil {
+		if prep.content, err = p.podContent(cmd, r, images, policy); err != nil {
 			return err
 		}
 		return detail(p.withPod(cmd, prep, do))

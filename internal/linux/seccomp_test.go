@@ -3,6 +3,7 @@ package linux
 import (
 	"errors"
 	"runtime"
+	"syscall"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -13,12 +14,16 @@ func TestSyscallFilter(t *testing.T) {
 	t.Parallel()
 	arch := map[string]uint32{"amd64": unix.AUDIT_ARCH_X86_64, "arm64": unix.AUDIT_ARCH_AARCH64}[runtime.GOARCH]
 	filter := SyscallFilter{
-		Arch:    arch,
-		Calls:   []uint32{unix.SYS_SYNC, unix.SYS_KEYCTL},
-		Flags:   []SyscallFlags{{unix.SYS_UNSHARE, unix.CLONE_NEWUSER}},
+		Arch:  arch,
+		Errno: unix.EPERM,
+		Calls: []uint32{unix.SYS_SYNC, unix.SYS_KEYCTL},
+		Flags: []SyscallFlags{
+			{Call: unix.SYS_UNSHARE, Bits: unix.CLONE_NEWUSER},
+			{Call: unix.SYS_DUP3, Bits: 8, Argument: 1, None: true},
+		},
 		Missing: []uint32{unix.SYS_CLONE3},
 	}
-	type result struct{ withheld, flagged, unflagged, missing, other error }
+	type result struct{ withheld, flagged, unflagged, missing, other, second, none, neither error }
 	results := make(chan result)
 	go onOtherThread(func() { // which ends with this function
 		call := func(number, argument uintptr) error {
@@ -26,6 +31,10 @@ func TestSyscallFilter(t *testing.T) {
 				return errno
 			}
 			return nil
+		}
+		call2 := func(number, argument uintptr) error {
+			_, _, errno := unix.RawSyscall(number, ^uintptr(0), argument, 0)
+			return errno
 		}
 		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 			panic(err)
@@ -36,16 +45,48 @@ func TestSyscallFilter(t *testing.T) {
 		results <- result{
 			call(unix.SYS_KEYCTL, ^uintptr(0)), call(unix.SYS_UNSHARE, unix.CLONE_NEWUSER), call(unix.SYS_UNSHARE, 0),
 			call(unix.SYS_CLONE3, 0), call(unix.SYS_GETPID, 0),
+			call2(unix.SYS_DUP3, 9), call2(unix.SYS_DUP3, 0), call2(unix.SYS_DUP3, 1),
 		}
 	})
 	r := <-results
 	if !errors.Is(r.withheld, unix.EPERM) || !errors.Is(r.flagged, unix.EPERM) || !errors.Is(r.missing, unix.ENOSYS) {
 		t.Errorf("withheld: %v, by a flag: %v, missing: %v", r.withheld, r.flagged, r.missing)
 	}
+	if !errors.Is(r.second, unix.EPERM) || !errors.Is(r.none, unix.EPERM) || !errors.Is(r.neither, unix.EBADF) {
+		t.Errorf("by a second argument: %v, by none: %v, by neither: %v", r.second, r.none, r.neither)
+	}
 	if r.unflagged != nil || r.other != nil {
 		t.Errorf("allowed: %v, %v", r.unflagged, r.other)
 	}
-	if _, err := (SyscallFilter{Calls: make([]uint32, maxFilterCalls+1)}).program(); err == nil {
+	if _, err := (SyscallFilter{Calls: make([]uint32, maxProgram/2)}).program(); err == nil {
 		t.Error("a filter that is too long")
+	}
+}
+
+// TestSyscallList puts a filter on a thread that allows more calls than one jump
+// can skip, and tries what it does not list.
+func TestSyscallList(t *testing.T) {
+	t.Parallel()
+	arch := map[string]uint32{"amd64": unix.AUDIT_ARCH_X86_64, "arm64": unix.AUDIT_ARCH_AARCH64}[runtime.GOARCH]
+	filter := SyscallFilter{Arch: arch, Allow: true, Errno: unix.ENOTTY}
+	for n := range uint32(600) {
+		if n != unix.SYS_GETPID && n != unix.SYS_SYNC {
+			filter.Calls = append(filter.Calls, n)
+		}
+	}
+	results := make(chan [2]error)
+	go onOtherThread(func() { // which ends with this function
+		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
+			panic(err)
+		}
+		if err := filter.install(); err != nil {
+			panic(err)
+		}
+		_, _, unlisted := unix.RawSyscall(unix.SYS_GETPID, 0, 0, 0)
+		_, _, listed := unix.RawSyscall(unix.SYS_GETUID, 0, 0, 0)
+		results <- [2]error{unlisted, listed}
+	})
+	if r := <-results; !errors.Is(r[0], unix.ENOTTY) || r[1] != syscall.Errno(0) {
+		t.Errorf("unlisted: %v, listed: %v", r[0], r[1])
 	}
 }

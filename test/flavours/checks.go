@@ -2,6 +2,7 @@ package flavours
 
 import (
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 
@@ -139,6 +140,73 @@ func checkSeccomp(p *place) {
 	}
 }
 
+// refused returns which of some system calls a probe was refused with EPERM.
+func refused(f report.Facts, calls ...string) []string {
+	return slices.DeleteFunc(calls, func(c string) bool { return !slices.Contains(f.Refused, c) })
+}
+
+func checkSeccompFlag(p *place) {
+	for _, c := range []struct {
+		flag    string
+		refused []string // of the calls below
+	}{
+		{"mode=retain,@docker/default-whitelist,add_key", []string{"keyctl", "userfaultfd"}},
+		{"mode=retain,@appc.io/all", nil},
+		{"mode=remove,keyctl,@systemd/process", []string{"keyctl"}},
+		{"mode=remove,errno=ENOSYS,keyctl", nil},
+	} {
+		// Not clone, without which the probe would not get far.
+		flag := strings.Replace(c.flag, ",@systemd/process", ",setns", 1)
+		f := p.facts("--seccomp=" + flag)
+		if got := refused(f, "add_key", "keyctl", "userfaultfd"); !slices.Equal(got, c.refused) {
+			p.Errorf("%s: refused %q, want %q", flag, got, c.refused)
+		}
+	}
+}
+
+func checkCapabilityFlags(p *place) {
+	for flag, want := range map[string]string{
+		"--caps-retain=CAP_KILL,CAP_NET_ADMIN": "0000000000001020",
+		"--caps-remove=CAP_MKNOD,CAP_NET_RAW":  "00000000a00405fb",
+	} {
+		if f := p.facts(flag); f.Status["CapEff"] != want || f.Status["CapBnd"] != want {
+			p.Errorf("%s: %s of %s, want %s", flag, f.Status["CapEff"], f.Status["CapBnd"], want)
+		}
+	}
+}
+
+func checkOOMScore(p *place) {
+	if f := p.facts("--oom-score-adj=321"); f.OOMScore != "321" {
+		p.Errorf("score %s", f.OOMScore)
+	}
+}
+
+func checkEventHandlers(p *place) {
+	r := p.runWith(options{image: p.suite.handlers}, "--user=alice", "--", "print", "-out", "between\n")
+	r.want(0)
+	got := r.lines()
+	if len(got) != 3 || got[1] != "between" {
+		p.Fatalf("printed %q", got)
+	}
+	for _, i := range []int{0, 2} {
+		f := p.parseFacts(got[i])
+		if f.UID != 0 || f.GID != 0 || f.Status["CapBnd"] != "00000000a80425fb" || f.Status["Seccomp"] != "2" {
+			p.Errorf("handler: uid %d, gid %d, capabilities %s, filter %s", f.UID, f.GID, f.Status["CapBnd"], f.Status["Seccomp"])
+		}
+		if !slices.Contains(f.Env, "AC_APP_NAME=app") {
+			p.Errorf("handler: %q", f.Env)
+		}
+	}
+}
+
+func checkPreStartFails(p *place) {
+	r := p.runWith(options{image: p.suite.failing}, "--", "print", "-out", "never\n")
+	r.want(254)
+	if strings.Contains(r.stdout, "never") || !strings.Contains(r.stderr, "pre-start") {
+		p.Errorf("stdout %q, stderr %q", r.stdout, r.stderr)
+	}
+}
+
 func checkNoNewPrivileges(p *place) {
 	f := p.factsOf(p.runWith(options{image: p.suite.strict}, "--", "facts"))
 	if f.Status["NoNewPrivs"] != "1" {
@@ -192,7 +260,18 @@ func checkNoNetwork(p *place) {
 
 // checkExec compares what an app and a command beside it find out.
 func checkExec(p *place) {
-	running := p.start(options{}, "--user=alice", "--group=staff", "--", "facts", "-stay")
+	p.compareExec("--user=alice", "--group=staff", "--supplementary-gids=7,9")
+}
+
+// checkExecIsolators does so for an app with isolators of every kind.
+func checkExecIsolators(p *place) {
+	p.compareExec("--seccomp=mode=retain,@rkt/default-whitelist,keyctl", "--caps-retain=CAP_KILL,CAP_SYS_ADMIN", "--oom-score-adj=200")
+	p.compareExec("--user=alice", "--seccomp=mode=remove,ptrace,syslog", "--caps-remove=CAP_KILL")
+}
+
+func (p *place) compareExec(flags ...string) {
+	p.Helper()
+	running := p.start(options{}, append(flags, "--", "facts", "-stay")...)
 	uuid := running.ready()
 	beside := p.parseFacts(p.rkt("exec", uuid, "/probe", "facts"))
 	p.rkt("stop", uuid)
@@ -200,7 +279,7 @@ func checkExec(p *place) {
 	if beside.UID != app.UID || beside.GID != app.GID || !slices.Equal(beside.Groups, app.Groups) {
 		p.Errorf("uid %d, gid %d, groups %v beside %d, %d, %v", beside.UID, beside.GID, beside.Groups, app.UID, app.GID, app.Groups)
 	}
-	for _, name := range []string{"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp"} {
+	for _, name := range []string{"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "Umask"} {
 		if beside.Status[name] != app.Status[name] {
 			p.Errorf("%s is %q, not %q", name, beside.Status[name], app.Status[name])
 		}
@@ -210,6 +289,15 @@ func checkExec(p *place) {
 	}
 	if unified(beside.Cgroup) != unified(app.Cgroup) {
 		p.Errorf("control group %q, not %q", beside.Cgroup, app.Cgroup)
+	}
+	if beside.Dir != app.Dir || beside.OOMScore != app.OOMScore || !maps.Equal(beside.Namespaces, app.Namespaces) {
+		p.Errorf("directory %s, score %s, namespaces %q, not %s, %s, %q",
+			beside.Dir, beside.OOMScore, beside.Namespaces, app.Dir, app.OOMScore, app.Namespaces)
+	}
+	slices.Sort(beside.Env)
+	slices.Sort(app.Env)
+	if !slices.Equal(beside.Env, app.Env) {
+		p.Errorf("environment %q, not %q", beside.Env, app.Env)
 	}
 }
 

@@ -118,15 +118,18 @@ func newSuite(t *testing.T) (*suite, string) {
 	}
 	s := &suite{
 		rkt: os.Getenv("RKT_TEST_RKT"), image: filepath.Join(dir, "app.aci"), strict: filepath.Join(dir, "strict.aci"),
+		handlers: filepath.Join(dir, "handlers.aci"), failing: filepath.Join(dir, "failing.aci"),
 	}
 	if s.rkt == "" || os.Getenv("RKT_TEST_STAGE1S") == "" {
 		t.Fatal("RKT_TEST_RKT and RKT_TEST_STAGE1S must be set, see the package")
 	}
 	program := probe(t, dir)
-	for path, isolators := range map[string]string{
+	for path, more := range map[string]string{
 		s.image: "", s.strict: `,"isolators":[{"name":"os/linux/no-new-privileges","value":true}]`,
+		s.handlers: `,"eventHandlers":[{"name":"pre-start","exec":["/probe","facts"]},{"name":"post-stop","exec":["/probe","facts"]}]`,
+		s.failing:  `,"eventHandlers":[{"name":"pre-start","exec":["/probe","exit","3"]}]`,
 	} {
-		if err := os.WriteFile(path, appImage(t, program, isolators), 0o600); err != nil {
+		if err := os.WriteFile(path, appImage(t, program, more), 0o600); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -154,9 +157,9 @@ func probe(t *testing.T, dir string) string {
 	return string(b)
 }
 
-func appImage(t *testing.T, program, isolators string) []byte {
+func appImage(t *testing.T, program, more string) []byte {
 	t.Helper()
-	app := fmt.Sprintf(`"app":{"exec":["/probe"],"user":"0","group":"0"%s}`, isolators)
+	app := fmt.Sprintf(`"app":{"exec":["/probe"],"user":"0","group":"0"%s}`, more)
 	return imagetest.ACI(t, imagetest.Manifest("example.com/probe", "1.0.0", nil, app),
 		imagetest.Program("rootfs/probe", program), imagetest.Dir("rootfs/etc"),
 		imagetest.File("rootfs/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nalice:x:1234:1235:Alice:/home/alice:/bin/sh\n"),

@@ -24,6 +24,8 @@ type suite struct {
 	rkt    string
 	image  string // an app image with the probe
 	strict string // the same with the isolator for no new privileges
+	// With event handlers that print facts, and with one that fails.
+	handlers, failing string
 }
 
 // place is where one behaviour is tried with one flavour.

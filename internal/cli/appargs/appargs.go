@@ -40,6 +40,7 @@ type App struct {
 	OOMScoreAdj       *int
 	CapsRetain        []string
 	CapsRemove        []string
+	Seccomp           *appc.SystemCalls
 
 	hasArgs bool
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"rkt/internal/appc"
+	"rkt/internal/seccomp"
 )
 
 // Bounds of what the flags take.
@@ -78,6 +79,7 @@ func (p *Parser) addLimits(flags *pflag.FlagSet) {
 		number("cpu-shares", minCPUShares, maxCPUShares, func(a *App) **int { return &a.CPUShares }))
 	p.add(flags, "oom-score-adj", "number", "oom-score-adj of the preceding image",
 		number("oom-score-adj", -maxOOMScoreAdj, maxOOMScoreAdj, func(a *App) **int { return &a.OOMScoreAdj }))
+	p.add(flags, "seccomp", "filter", "filter of system calls for the preceding image, mode=retain|remove[,errno=ERROR],CALL…, such as mode=remove,mount", setSeccomp)
 	retain := caps("caps-retain", func(a *App) *[]string { return &a.CapsRetain })
 	remove := caps("caps-remove", func(a *App) *[]string { return &a.CapsRemove })
 	p.add(flags, "caps-retain", "list", "capabilities that the preceding image keeps, and no other", retain)
@@ -236,4 +238,38 @@ func caps(name string, field func(*App) *[]string) func(*App, string) error {
 		}
 		return nil
 	}
+}
+
+// setSeccomp reads mode=retain|remove[,errno=ERROR],CALL,…
+func setSeccomp(app *App, value string) error {
+	var calls appc.SystemCalls
+	mode := ""
+	for word := range strings.SplitSeq(value, ",") {
+		word = strings.TrimSpace(word)
+		name, text, ok := strings.Cut(word, "=")
+		switch {
+		case word == "":
+			return fmt.Errorf("--seccomp %q: an entry of the list is empty", value)
+		case !ok:
+			calls.Set = append(calls.Set, word)
+		case name == "mode" && mode == "":
+			mode = text
+		case name == "errno" && calls.Errno == "":
+			calls.Errno = text
+		default:
+			return fmt.Errorf("--seccomp %q: what is %q?", value, word)
+		}
+	}
+	switch {
+	case mode != "retain" && mode != "remove":
+		return fmt.Errorf("--seccomp %q: mode must be retain or remove", value)
+	case len(calls.Set) == 0:
+		return fmt.Errorf("--seccomp %q: no system calls are named", value)
+	}
+	calls.Retain = mode == "retain"
+	if err := seccomp.Check(&calls); err != nil {
+		return fmt.Errorf("--seccomp %q: %w", value, err)
+	}
+	app.Seccomp = &calls
+	return nil
 }

@@ -172,6 +172,13 @@ func (a App) isolators(app *appc.App) error {
 			return i.Name == appc.IsolatorCapsRetain || i.Name == appc.IsolatorCapsRemove
 		})
 	}
+	if a.Args.Seccomp != nil {
+		// There may be only one.
+		app.Isolators = slices.DeleteFunc(app.Isolators, func(i appc.Isolator) bool {
+			return i.Name == appc.IsolatorSeccompRetain || i.Name == appc.IsolatorSeccompRemove
+		})
+		app.Isolators = append(app.Isolators, a.Args.Seccomp.Isolator())
+	}
 	var errs []error
 	add := func(given bool, name appc.ACIdentifier, value any) {
 		if given {

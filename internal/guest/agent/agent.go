@@ -17,7 +17,6 @@ import (
 	"sync"
 
 	"rkt/internal/guest/approot"
-	"rkt/internal/linux"
 )
 
 // Transport brings sessions with the host.
@@ -56,8 +55,7 @@ type Agent struct {
 	// newBuilder makes the one that Configure will need, when it is called first.
 	newBuilder func() (*approot.Builder, error)
 
-	companions linux.Companions
-	execs      execs
+	execs execs
 
 	mu       sync.Mutex // guards what follows
 	debug    bool

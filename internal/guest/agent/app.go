@@ -234,8 +234,12 @@ func (a *Agent) exec(ctx context.Context, app *app, root *approot.Root, req *gue
 	app.oomed = oomKills()
 	service, err := app.manager.Start(ctx, "app-"+app.name+".service", properties)
 	var start *systemd.StartError
-	if errors.As(err, &start) && start.Step == systemd.StepExec {
+	switch {
+	case !errors.As(err, &start):
+	case start.Step == systemd.StepExec:
 		return nil, cmp.Or(approot.ExplainExec(root.Root, u.binary), err)
+	case start.Step == "" && u.preStart != "":
+		return nil, fmt.Errorf("event handler pre-start: %q failed", u.preStart)
 	}
 	return service, err
 }
@@ -245,12 +249,9 @@ func (a *app) wait() *guestproto.Exit {
 	<-a.service.Exited()
 	// They are guests: a forgotten shell must not hold up the app's end.
 	a.programs.kill()
-	select {
-	case <-a.service.Dead():
-	case <-time.After(leftoverGrace):
-		a.kill()
-		<-a.service.Dead()
-	}
+	a.outwait(a.service.Cleared())
+	<-a.service.Handled() // which may take its time
+	a.outwait(a.service.Dead())
 	a.stdio.finish()
 	status := a.service.Status()
 	return &guestproto.Exit{
@@ -262,21 +263,34 @@ func (a *app) wait() *guestproto.Exit {
 	}
 }
 
+// outwait waits until processes that are left over have ended, and makes them.
+func (a *app) outwait(ended <-chan struct{}) {
+	select {
+	case <-ended:
+	case <-time.After(leftoverGrace):
+		a.kill()
+		<-ended
+	}
+}
+
 // stop asks the app to end, makes it end after timeout, and waits for that.
 func (a *app) stop(ctx context.Context, timeout time.Duration) error {
 	if err := a.manager.Stop(ctx, a.service); err != nil && !errors.Is(err, systemd.ErrGone) {
 		return fmt.Errorf("stop app %s: %w", a.name, err)
 	}
-	timer := time.NewTimer(timeout)
-	defer timer.Stop()
-	select {
-	case <-a.gone:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
+	// The second time is for what runs afterwards.
+	for _, limit := range []time.Duration{timeout, leftoverGrace} {
+		timer := time.NewTimer(limit)
+		defer timer.Stop()
+		select {
+		case <-a.gone:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-timer.C:
+		}
+		a.kill()
 	}
-	a.kill()
 	select {
 	case <-a.gone:
 		return nil

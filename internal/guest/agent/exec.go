@@ -3,11 +3,11 @@
 package agent
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path"
 	"slices"
 
@@ -98,16 +98,12 @@ func (a *Agent) execIn(app *app, req *guestproto.ExecRequest, in linux.Surroundi
 		return nil, err
 	}
 	defer null.Close()
-	companion.Files, companion.Terminal = io.descriptors(null), io.terminal != nil
-	process, err := a.companions.Start(in, companion)
-	if err != nil {
-		if why := approot.ExplainExec(app.root.Root, u.binary); why != nil {
-			return nil, why
-		}
-		var failed *os.PathError
-		if errors.As(err, &failed) {
-			err = fmt.Errorf("execute %q: %w", u.binary, failed.Err)
-		}
+	process, err := companion.Start(in, io.descriptors(null), io.terminal != nil)
+	var failed *linux.CompanionError
+	switch {
+	case errors.As(err, &failed):
+		return nil, cmp.Or(approot.ExplainExec(app.root.Root, u.binary), fmt.Errorf("%q: %w", u.binary, err))
+	case err != nil:
 		return nil, err
 	}
 	p := &program{process: process, stdio: io, ended: make(chan struct{})}
@@ -120,7 +116,7 @@ func (a *Agent) execIn(app *app, req *guestproto.ExecRequest, in linux.Surroundi
 // says.
 func execUnit(app *guestproto.StartAppRequest, req *guestproto.ExecRequest) *guestproto.StartAppRequest {
 	unit := proto.CloneOf(app)
-	unit.Exec = nil
+	unit.Exec, unit.PreStart, unit.PostStop = nil, nil, nil
 	for _, arg := range req.Exec {
 		unit.Exec = append(unit.Exec, string(arg))
 	}
@@ -164,10 +160,10 @@ func (u *unit) companion() (linux.Companion, error) {
 		}
 		p.Capabilities = mask
 	}
-	if c.GetSeccomp() {
-		p.Filters = syscallFilters(withheldFrom(u.has))
+	if c.GetSyscalls() != nil {
+		p.Filters = syscallFilters(c.Syscalls)
 		if u.container {
-			p.Filters = append(p.Filters, userNamespaceFilter())
+			p.Filters = append(p.Filters, userNamespaceFilters()...)
 		}
 	}
 	return p, nil

@@ -10,8 +10,11 @@ import (
 	"runtime"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"rkt/internal/guest/guestproto"
 	"rkt/internal/guest/systemd"
+	"rkt/internal/syscalls"
 )
 
 // rehearseTimeout bounds how long systemd may be busy with it.
@@ -46,9 +49,11 @@ func startNothing(ctx context.Context, m *systemd.Manager, root string) error {
 	}
 	defer null.Close()
 	u := unit{root: root, binary: "/nothing", req: &guestproto.StartAppRequest{
-		Name:        "nothing",
-		Exec:        []string{"/nothing"},
-		Confinement: &guestproto.Confinement{Seccomp: true},
+		Name: "nothing",
+		Exec: []string{"/nothing"},
+		Confinement: &guestproto.Confinement{Syscalls: &guestproto.SyscallFilter{
+			Names: syscalls.Withheld(func(string) bool { return false }), Errno: int32(unix.EPERM),
+		}},
 	}}
 	properties, err := u.properties(&stdio{theirs: []*os.File{null, null}})
 	if err != nil {

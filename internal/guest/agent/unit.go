@@ -29,6 +29,8 @@ type unit struct {
 
 	binary   string
 	uid, gid uint32
+	// The programs of event handlers, "" for none.
+	preStart, postStop string
 }
 
 // resolve looks up in the app's root what the request has by name.
@@ -48,9 +50,25 @@ func (u *unit) resolve(root linux.Root) (err error) {
 	if err := u.checkWorkingDirectory(root); err != nil {
 		return err
 	}
+	if u.binary, err = u.lookUp(root, u.req.Exec); err != nil {
+		return err
+	}
+	if u.preStart, err = u.lookUp(root, u.req.PreStart.GetExec()); err != nil {
+		return fmt.Errorf("event handler pre-start: %w", err)
+	}
+	if u.postStop, err = u.lookUp(root, u.req.PostStop.GetExec()); err != nil {
+		return fmt.Errorf("event handler post-stop: %w", err)
+	}
+	return nil
+}
+
+// lookUp returns the path of a command's program, "" for no command.
+func (u *unit) lookUp(root linux.Root, command []string) (string, error) {
+	if len(command) == 0 {
+		return "", nil
+	}
 	searchPath, hasPath := u.variable("PATH")
-	u.binary, err = approot.LookupBinary(root, u.req.Exec[0], u.req.WorkingDirectory, searchPath, hasPath)
-	return err
+	return approot.LookupBinary(root, command[0], u.req.WorkingDirectory, searchPath, hasPath)
 }
 
 // checkWorkingDirectory refuses what systemd would refuse without naming it.
@@ -103,7 +121,7 @@ func (u *unit) properties(io *stdio) ([]systemd.Property, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.Concat(u.service(), u.program(), stdio, confinement, u.limits()), nil
+	return slices.Concat(u.service(), u.program(), u.handlers(), stdio, confinement, u.limits()), nil
 }
 
 // service is how systemd goes about it. What a property means is in
@@ -161,6 +179,26 @@ func (u *unit) program() []systemd.Property {
 		{Name: "Environment", Value: environment},
 		{Name: "UnsetEnvironment", Value: u.unwanted()},
 	}
+}
+
+// handlers are the programs before and after the app's own: as root, but
+// otherwise as confined as the app is.
+func (u *unit) handlers() []systemd.Property {
+	var properties []systemd.Property
+	for _, h := range []struct {
+		property, binary string
+		exec             []string
+	}{
+		{"ExecStartPreEx", u.preStart, u.req.PreStart.GetExec()}, {"ExecStopPostEx", u.postStop, u.req.PostStop.GetExec()},
+	} {
+		if h.binary == "" {
+			continue
+		}
+		args := append([]string{h.binary}, h.exec[1:]...)
+		command := execCommand{h.binary, args, []string{"no-setuid", "no-env-expand"}}
+		properties = append(properties, systemd.Property{Name: h.property, Value: []execCommand{command}})
+	}
+	return properties
 }
 
 // unwanted returns the variables that systemd would add by itself. Those that

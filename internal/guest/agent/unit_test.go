@@ -87,34 +87,27 @@ func TestConfinement(t *testing.T) {
 	nothing := confine(0, nil)
 	check(nothing, "CapabilityBoundingSet", uint64(0))
 
-	root := confine(0, &guestproto.Confinement{Seccomp: true, Capabilities: []string{"CAP_KILL"}})
+	list := &guestproto.SyscallFilter{Allow: true, Names: []string{"read"}, Errno: 13}
+	root := confine(0, &guestproto.Confinement{Syscalls: list, Capabilities: []string{"CAP_KILL"}})
 	check(root, "NoNewPrivileges", false)
 	check(root, "CapabilityBoundingSet", uint64(1<<5))
-	user := confine(33, &guestproto.Confinement{Seccomp: true})
+	check(root, "SystemCallFilter", syscallFilter{true, []string{"read"}})
+	check(root, "SystemCallErrorNumber", int32(13))
+	user := confine(33, &guestproto.Confinement{Syscalls: list})
 	check(user, "NoNewPrivileges", true)
+}
 
-	withheld := func(capabilities ...string) []string {
-		t.Helper()
-		properties := confine(0, &guestproto.Confinement{Seccomp: true, Capabilities: capabilities})
-		filters := property(properties, "SystemCallFilter")
-		if len(filters) != 1 {
-			t.Fatalf("filters = %v", filters)
-		}
-		f, ok := filters[0].(syscallFilter)
-		if !ok || f.Allow {
-			t.Fatalf("filter = %v", filters[0])
-		}
-		return f.Calls
+func TestHandlers(t *testing.T) {
+	t.Parallel()
+	u := unit{preStart: "/bin/before", req: &guestproto.StartAppRequest{
+		PreStart: &guestproto.EventHandler{Exec: []string{"before", "$x"}},
+	}}
+	want := []any{[]execCommand{{"/bin/before", []string{"/bin/before", "$x"}, []string{"no-setuid", "no-env-expand"}}}}
+	if diff := cmp.Diff(want, property(u.handlers(), "ExecStartPreEx")); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
-	usual, admin := withheld("CAP_KILL"), withheld("CAP_SYS_ADMIN")
-	always := []string{"keyctl", "clock_settime"}
-	for _, call := range append([]string{"mount", "unshare", "bpf"}, always...) {
-		if !slices.Contains(usual, call) {
-			t.Errorf("%s is not withheld", call)
-		}
-		if want := slices.Contains(always, call); slices.Contains(admin, call) != want {
-			t.Errorf("%s withheld from an administrator: %v", call, !want)
-		}
+	if got := property(u.handlers(), "ExecStopPostEx"); got != nil {
+		t.Errorf("afterwards: %v", got)
 	}
 }
 

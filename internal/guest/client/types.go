@@ -112,17 +112,35 @@ type App struct {
 	Capabilities    []string // "CAP_CHOWN"; the whole bounding set
 	AllCapabilities bool     // instead of Capabilities
 	NoNewPrivileges bool
-	Seccomp         bool // apply the default filter
-	ProtectPaths    bool // hide the sensitive parts of /proc and /sys
+	Syscalls        *SyscallFilter // nil allows all
+	ProtectPaths    bool           // hide the sensitive parts of /proc and /sys
 
 	MemoryMax      int64  // bytes; 0 is no limit
 	CPUMilli       int64  // thousandths of a CPU; 0 is no limit
 	CPUShares      uint64 // 2 to 262144; 0 is the default
 	OOMScoreAdjust int32
 
+	// Programs that run as root of the app before it starts and after it has ended;
+	// nil is none.
+	PreStart, PostStop []string
+
 	Terminal *Size // a terminal for stdin, stdout and stderr; nil is none
 	Stdin    bool  // connect stdin; without it the app reads from /dev/null
 	Syslog   bool  // take what its programs send to the system's log
+}
+
+// SyscallFilter lists system calls that are allowed, or withheld.
+type SyscallFilter struct {
+	Allow   bool
+	Errno   syscall.Errno // what a withheld call fails with
+	Names   []string
+	Numbers []SyscallNumbers // the same calls
+}
+
+// SyscallNumbers are what calls are for one way of calling the kernel.
+type SyscallNumbers struct {
+	Arch  uint32 // as AUDIT_ARCH_… names it
+	Calls []uint32
 }
 
 // Variable is one environment variable.

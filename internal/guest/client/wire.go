@@ -18,7 +18,7 @@ func wireApp(app App, channels *guestproto.Channels) *guestproto.StartAppRequest
 			Capabilities:    app.Capabilities,
 			AllCapabilities: app.AllCapabilities,
 			NoNewPrivileges: app.NoNewPrivileges,
-			Seccomp:         app.Seccomp,
+			Syscalls:        wireFilter(app.Syscalls),
 			ProtectPaths:    app.ProtectPaths,
 		},
 		Limits: &guestproto.Limits{
@@ -30,7 +30,27 @@ func wireApp(app App, channels *guestproto.Channels) *guestproto.StartAppRequest
 		Terminal: wireSize(app.Terminal),
 		Stdin:    app.Stdin,
 		Channels: channels,
+		PreStart: wireHandler(app.PreStart),
+		PostStop: wireHandler(app.PostStop),
 	}
+}
+
+func wireHandler(exec []string) *guestproto.EventHandler {
+	if exec == nil {
+		return nil
+	}
+	return &guestproto.EventHandler{Exec: exec}
+}
+
+func wireFilter(f *SyscallFilter) *guestproto.SyscallFilter {
+	if f == nil {
+		return nil
+	}
+	wire := &guestproto.SyscallFilter{Allow: f.Allow, Errno: int32(f.Errno), Names: f.Names}
+	for _, n := range f.Numbers {
+		wire.Numbers = append(wire.Numbers, &guestproto.SyscallNumbers{Arch: n.Arch, Calls: n.Calls})
+	}
+	return wire
 }
 
 func wireVariables(variables []Variable) (wire []*guestproto.Variable) {

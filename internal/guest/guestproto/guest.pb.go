@@ -87,7 +87,7 @@ func (x StartFailure_Kind) Number() protoreflect.EnumNumber {
 
 // Deprecated: Use StartFailure_Kind.Descriptor instead.
 func (StartFailure_Kind) EnumDescriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{20, 0}
+	return file_guest_proto_rawDescGZIP(), []int{23, 0}
 }
 
 type HelloRequest struct {
@@ -1180,8 +1180,8 @@ type Confinement struct {
 	Capabilities    []string `protobuf:"bytes,1,rep,name=capabilities,proto3" json:"capabilities,omitempty"`
 	AllCapabilities bool     `protobuf:"varint,2,opt,name=all_capabilities,json=allCapabilities,proto3" json:"all_capabilities,omitempty"`
 	NoNewPrivileges bool     `protobuf:"varint,3,opt,name=no_new_privileges,json=noNewPrivileges,proto3" json:"no_new_privileges,omitempty"`
-	// Apply the default filter of system calls.
-	Seccomp bool `protobuf:"varint,4,opt,name=seccomp,proto3" json:"seccomp,omitempty"`
+	// Calls that are withheld; if unset, none is.
+	Syscalls *SyscallFilter `protobuf:"bytes,4,opt,name=syscalls,proto3" json:"syscalls,omitempty"`
 	// Hide and protect the sensitive parts of /proc and /sys.
 	ProtectPaths  bool `protobuf:"varint,5,opt,name=protect_paths,json=protectPaths,proto3" json:"protect_paths,omitempty"`
 	unknownFields protoimpl.UnknownFields
@@ -1239,11 +1239,11 @@ func (x *Confinement) GetNoNewPrivileges() bool {
 	return false
 }
 
-func (x *Confinement) GetSeccomp() bool {
+func (x *Confinement) GetSyscalls() *SyscallFilter {
 	if x != nil {
-		return x.Seccomp
+		return x.Syscalls
 	}
-	return false
+	return nil
 }
 
 func (x *Confinement) GetProtectPaths() bool {
@@ -1251,6 +1251,132 @@ func (x *Confinement) GetProtectPaths() bool {
 		return x.ProtectPaths
 	}
 	return false
+}
+
+// SyscallFilter lists system calls, the ones that are allowed or the ones that are
+// withheld.
+type SyscallFilter struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	Allow bool                   `protobuf:"varint,1,opt,name=allow,proto3" json:"allow,omitempty"`
+	// What a call that is withheld fails with: the number of an error.
+	Errno int32    `protobuf:"varint,2,opt,name=errno,proto3" json:"errno,omitempty"`
+	Names []string `protobuf:"bytes,3,rep,name=names,proto3" json:"names,omitempty"`
+	// The same calls by their numbers.
+	Numbers       []*SyscallNumbers `protobuf:"bytes,4,rep,name=numbers,proto3" json:"numbers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SyscallFilter) Reset() {
+	*x = SyscallFilter{}
+	mi := &file_guest_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SyscallFilter) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SyscallFilter) ProtoMessage() {}
+
+func (x *SyscallFilter) ProtoReflect() protoreflect.Message {
+	mi := &file_guest_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SyscallFilter.ProtoReflect.Descriptor instead.
+func (*SyscallFilter) Descriptor() ([]byte, []int) {
+	return file_guest_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *SyscallFilter) GetAllow() bool {
+	if x != nil {
+		return x.Allow
+	}
+	return false
+}
+
+func (x *SyscallFilter) GetErrno() int32 {
+	if x != nil {
+		return x.Errno
+	}
+	return 0
+}
+
+func (x *SyscallFilter) GetNames() []string {
+	if x != nil {
+		return x.Names
+	}
+	return nil
+}
+
+func (x *SyscallFilter) GetNumbers() []*SyscallNumbers {
+	if x != nil {
+		return x.Numbers
+	}
+	return nil
+}
+
+// SyscallNumbers are what calls are for one way of calling the kernel.
+type SyscallNumbers struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// As AUDIT_ARCH_… names it.
+	Arch          uint32   `protobuf:"varint,1,opt,name=arch,proto3" json:"arch,omitempty"`
+	Calls         []uint32 `protobuf:"varint,2,rep,packed,name=calls,proto3" json:"calls,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *SyscallNumbers) Reset() {
+	*x = SyscallNumbers{}
+	mi := &file_guest_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *SyscallNumbers) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*SyscallNumbers) ProtoMessage() {}
+
+func (x *SyscallNumbers) ProtoReflect() protoreflect.Message {
+	mi := &file_guest_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use SyscallNumbers.ProtoReflect.Descriptor instead.
+func (*SyscallNumbers) Descriptor() ([]byte, []int) {
+	return file_guest_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *SyscallNumbers) GetArch() uint32 {
+	if x != nil {
+		return x.Arch
+	}
+	return 0
+}
+
+func (x *SyscallNumbers) GetCalls() []uint32 {
+	if x != nil {
+		return x.Calls
+	}
+	return nil
 }
 
 type StartAppRequest struct {
@@ -1269,15 +1395,18 @@ type StartAppRequest struct {
 	// Set if the app gets a terminal.
 	Terminal *Terminal `protobuf:"bytes,12,opt,name=terminal,proto3" json:"terminal,omitempty"`
 	// Give the app a standard input.
-	Stdin         bool      `protobuf:"varint,13,opt,name=stdin,proto3" json:"stdin,omitempty"`
-	Channels      *Channels `protobuf:"bytes,14,opt,name=channels,proto3" json:"channels,omitempty"`
+	Stdin    bool      `protobuf:"varint,13,opt,name=stdin,proto3" json:"stdin,omitempty"`
+	Channels *Channels `protobuf:"bytes,14,opt,name=channels,proto3" json:"channels,omitempty"`
+	// Programs that run as root of the app, before it starts and after it has ended.
+	PreStart      *EventHandler `protobuf:"bytes,15,opt,name=pre_start,json=preStart,proto3" json:"pre_start,omitempty"`
+	PostStop      *EventHandler `protobuf:"bytes,16,opt,name=post_stop,json=postStop,proto3" json:"post_stop,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
 
 func (x *StartAppRequest) Reset() {
 	*x = StartAppRequest{}
-	mi := &file_guest_proto_msgTypes[18]
+	mi := &file_guest_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1289,7 +1418,7 @@ func (x *StartAppRequest) String() string {
 func (*StartAppRequest) ProtoMessage() {}
 
 func (x *StartAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[18]
+	mi := &file_guest_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1302,7 +1431,7 @@ func (x *StartAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartAppRequest.ProtoReflect.Descriptor instead.
 func (*StartAppRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{18}
+	return file_guest_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *StartAppRequest) GetName() string {
@@ -1403,6 +1532,64 @@ func (x *StartAppRequest) GetChannels() *Channels {
 	return nil
 }
 
+func (x *StartAppRequest) GetPreStart() *EventHandler {
+	if x != nil {
+		return x.PreStart
+	}
+	return nil
+}
+
+func (x *StartAppRequest) GetPostStop() *EventHandler {
+	if x != nil {
+		return x.PostStop
+	}
+	return nil
+}
+
+type EventHandler struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Exec          []string               `protobuf:"bytes,1,rep,name=exec,proto3" json:"exec,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *EventHandler) Reset() {
+	*x = EventHandler{}
+	mi := &file_guest_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *EventHandler) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*EventHandler) ProtoMessage() {}
+
+func (x *EventHandler) ProtoReflect() protoreflect.Message {
+	mi := &file_guest_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use EventHandler.ProtoReflect.Descriptor instead.
+func (*EventHandler) Descriptor() ([]byte, []int) {
+	return file_guest_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *EventHandler) GetExec() []string {
+	if x != nil {
+		return x.Exec
+	}
+	return nil
+}
+
 type StartAppResponse struct {
 	state protoimpl.MessageState `protogen:"open.v1"`
 	// The app's main process as the machine numbers it; 0 if the start failed.
@@ -1414,7 +1601,7 @@ type StartAppResponse struct {
 
 func (x *StartAppResponse) Reset() {
 	*x = StartAppResponse{}
-	mi := &file_guest_proto_msgTypes[19]
+	mi := &file_guest_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1426,7 +1613,7 @@ func (x *StartAppResponse) String() string {
 func (*StartAppResponse) ProtoMessage() {}
 
 func (x *StartAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[19]
+	mi := &file_guest_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1439,7 +1626,7 @@ func (x *StartAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartAppResponse.ProtoReflect.Descriptor instead.
 func (*StartAppResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{19}
+	return file_guest_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *StartAppResponse) GetPid() int32 {
@@ -1466,7 +1653,7 @@ type StartFailure struct {
 
 func (x *StartFailure) Reset() {
 	*x = StartFailure{}
-	mi := &file_guest_proto_msgTypes[20]
+	mi := &file_guest_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1478,7 +1665,7 @@ func (x *StartFailure) String() string {
 func (*StartFailure) ProtoMessage() {}
 
 func (x *StartFailure) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[20]
+	mi := &file_guest_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1491,7 +1678,7 @@ func (x *StartFailure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StartFailure.ProtoReflect.Descriptor instead.
 func (*StartFailure) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{20}
+	return file_guest_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *StartFailure) GetKind() StartFailure_Kind {
@@ -1522,7 +1709,7 @@ type Exit struct {
 
 func (x *Exit) Reset() {
 	*x = Exit{}
-	mi := &file_guest_proto_msgTypes[21]
+	mi := &file_guest_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1534,7 +1721,7 @@ func (x *Exit) String() string {
 func (*Exit) ProtoMessage() {}
 
 func (x *Exit) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[21]
+	mi := &file_guest_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1547,7 +1734,7 @@ func (x *Exit) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Exit.ProtoReflect.Descriptor instead.
 func (*Exit) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{21}
+	return file_guest_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *Exit) GetApp() string {
@@ -1594,7 +1781,7 @@ type NextEventsRequest struct {
 
 func (x *NextEventsRequest) Reset() {
 	*x = NextEventsRequest{}
-	mi := &file_guest_proto_msgTypes[22]
+	mi := &file_guest_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1606,7 +1793,7 @@ func (x *NextEventsRequest) String() string {
 func (*NextEventsRequest) ProtoMessage() {}
 
 func (x *NextEventsRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[22]
+	mi := &file_guest_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1619,7 +1806,7 @@ func (x *NextEventsRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NextEventsRequest.ProtoReflect.Descriptor instead.
 func (*NextEventsRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{22}
+	return file_guest_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *NextEventsRequest) GetAfter() uint64 {
@@ -1640,7 +1827,7 @@ type NextEventsResponse struct {
 
 func (x *NextEventsResponse) Reset() {
 	*x = NextEventsResponse{}
-	mi := &file_guest_proto_msgTypes[23]
+	mi := &file_guest_proto_msgTypes[26]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1652,7 +1839,7 @@ func (x *NextEventsResponse) String() string {
 func (*NextEventsResponse) ProtoMessage() {}
 
 func (x *NextEventsResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[23]
+	mi := &file_guest_proto_msgTypes[26]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1665,7 +1852,7 @@ func (x *NextEventsResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use NextEventsResponse.ProtoReflect.Descriptor instead.
 func (*NextEventsResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{23}
+	return file_guest_proto_rawDescGZIP(), []int{26}
 }
 
 func (x *NextEventsResponse) GetLast() uint64 {
@@ -1705,7 +1892,7 @@ type ExecRequest struct {
 
 func (x *ExecRequest) Reset() {
 	*x = ExecRequest{}
-	mi := &file_guest_proto_msgTypes[24]
+	mi := &file_guest_proto_msgTypes[27]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1717,7 +1904,7 @@ func (x *ExecRequest) String() string {
 func (*ExecRequest) ProtoMessage() {}
 
 func (x *ExecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[24]
+	mi := &file_guest_proto_msgTypes[27]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1730,7 +1917,7 @@ func (x *ExecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecRequest.ProtoReflect.Descriptor instead.
 func (*ExecRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{24}
+	return file_guest_proto_rawDescGZIP(), []int{27}
 }
 
 func (x *ExecRequest) GetApp() string {
@@ -1815,7 +2002,7 @@ type ExecResponse struct {
 
 func (x *ExecResponse) Reset() {
 	*x = ExecResponse{}
-	mi := &file_guest_proto_msgTypes[25]
+	mi := &file_guest_proto_msgTypes[28]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1827,7 +2014,7 @@ func (x *ExecResponse) String() string {
 func (*ExecResponse) ProtoMessage() {}
 
 func (x *ExecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[25]
+	mi := &file_guest_proto_msgTypes[28]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1840,7 +2027,7 @@ func (x *ExecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ExecResponse.ProtoReflect.Descriptor instead.
 func (*ExecResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{25}
+	return file_guest_proto_rawDescGZIP(), []int{28}
 }
 
 func (x *ExecResponse) GetId() uint64 {
@@ -1873,7 +2060,7 @@ type WaitExecRequest struct {
 
 func (x *WaitExecRequest) Reset() {
 	*x = WaitExecRequest{}
-	mi := &file_guest_proto_msgTypes[26]
+	mi := &file_guest_proto_msgTypes[29]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1885,7 +2072,7 @@ func (x *WaitExecRequest) String() string {
 func (*WaitExecRequest) ProtoMessage() {}
 
 func (x *WaitExecRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[26]
+	mi := &file_guest_proto_msgTypes[29]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1898,7 +2085,7 @@ func (x *WaitExecRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitExecRequest.ProtoReflect.Descriptor instead.
 func (*WaitExecRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{26}
+	return file_guest_proto_rawDescGZIP(), []int{29}
 }
 
 func (x *WaitExecRequest) GetId() uint64 {
@@ -1921,7 +2108,7 @@ type WaitExecResponse struct {
 
 func (x *WaitExecResponse) Reset() {
 	*x = WaitExecResponse{}
-	mi := &file_guest_proto_msgTypes[27]
+	mi := &file_guest_proto_msgTypes[30]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1933,7 +2120,7 @@ func (x *WaitExecResponse) String() string {
 func (*WaitExecResponse) ProtoMessage() {}
 
 func (x *WaitExecResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[27]
+	mi := &file_guest_proto_msgTypes[30]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1946,7 +2133,7 @@ func (x *WaitExecResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WaitExecResponse.ProtoReflect.Descriptor instead.
 func (*WaitExecResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{27}
+	return file_guest_proto_rawDescGZIP(), []int{30}
 }
 
 func (x *WaitExecResponse) GetEnded() bool {
@@ -1989,7 +2176,7 @@ type ResizeRequest struct {
 
 func (x *ResizeRequest) Reset() {
 	*x = ResizeRequest{}
-	mi := &file_guest_proto_msgTypes[28]
+	mi := &file_guest_proto_msgTypes[31]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2001,7 +2188,7 @@ func (x *ResizeRequest) String() string {
 func (*ResizeRequest) ProtoMessage() {}
 
 func (x *ResizeRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[28]
+	mi := &file_guest_proto_msgTypes[31]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2014,7 +2201,7 @@ func (x *ResizeRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResizeRequest.ProtoReflect.Descriptor instead.
 func (*ResizeRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{28}
+	return file_guest_proto_rawDescGZIP(), []int{31}
 }
 
 func (x *ResizeRequest) GetApp() string {
@@ -2046,7 +2233,7 @@ type ResizeResponse struct {
 
 func (x *ResizeResponse) Reset() {
 	*x = ResizeResponse{}
-	mi := &file_guest_proto_msgTypes[29]
+	mi := &file_guest_proto_msgTypes[32]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2058,7 +2245,7 @@ func (x *ResizeResponse) String() string {
 func (*ResizeResponse) ProtoMessage() {}
 
 func (x *ResizeResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[29]
+	mi := &file_guest_proto_msgTypes[32]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2071,7 +2258,7 @@ func (x *ResizeResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ResizeResponse.ProtoReflect.Descriptor instead.
 func (*ResizeResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{29}
+	return file_guest_proto_rawDescGZIP(), []int{32}
 }
 
 type SignalRequest struct {
@@ -2086,7 +2273,7 @@ type SignalRequest struct {
 
 func (x *SignalRequest) Reset() {
 	*x = SignalRequest{}
-	mi := &file_guest_proto_msgTypes[30]
+	mi := &file_guest_proto_msgTypes[33]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2098,7 +2285,7 @@ func (x *SignalRequest) String() string {
 func (*SignalRequest) ProtoMessage() {}
 
 func (x *SignalRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[30]
+	mi := &file_guest_proto_msgTypes[33]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2111,7 +2298,7 @@ func (x *SignalRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalRequest.ProtoReflect.Descriptor instead.
 func (*SignalRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{30}
+	return file_guest_proto_rawDescGZIP(), []int{33}
 }
 
 func (x *SignalRequest) GetApp() string {
@@ -2143,7 +2330,7 @@ type SignalResponse struct {
 
 func (x *SignalResponse) Reset() {
 	*x = SignalResponse{}
-	mi := &file_guest_proto_msgTypes[31]
+	mi := &file_guest_proto_msgTypes[34]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2155,7 +2342,7 @@ func (x *SignalResponse) String() string {
 func (*SignalResponse) ProtoMessage() {}
 
 func (x *SignalResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[31]
+	mi := &file_guest_proto_msgTypes[34]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2168,7 +2355,7 @@ func (x *SignalResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use SignalResponse.ProtoReflect.Descriptor instead.
 func (*SignalResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{31}
+	return file_guest_proto_rawDescGZIP(), []int{34}
 }
 
 type StopAppRequest struct {
@@ -2181,7 +2368,7 @@ type StopAppRequest struct {
 
 func (x *StopAppRequest) Reset() {
 	*x = StopAppRequest{}
-	mi := &file_guest_proto_msgTypes[32]
+	mi := &file_guest_proto_msgTypes[35]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2193,7 +2380,7 @@ func (x *StopAppRequest) String() string {
 func (*StopAppRequest) ProtoMessage() {}
 
 func (x *StopAppRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[32]
+	mi := &file_guest_proto_msgTypes[35]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2206,7 +2393,7 @@ func (x *StopAppRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopAppRequest.ProtoReflect.Descriptor instead.
 func (*StopAppRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{32}
+	return file_guest_proto_rawDescGZIP(), []int{35}
 }
 
 func (x *StopAppRequest) GetApp() string {
@@ -2231,7 +2418,7 @@ type StopAppResponse struct {
 
 func (x *StopAppResponse) Reset() {
 	*x = StopAppResponse{}
-	mi := &file_guest_proto_msgTypes[33]
+	mi := &file_guest_proto_msgTypes[36]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2243,7 +2430,7 @@ func (x *StopAppResponse) String() string {
 func (*StopAppResponse) ProtoMessage() {}
 
 func (x *StopAppResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[33]
+	mi := &file_guest_proto_msgTypes[36]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2256,7 +2443,7 @@ func (x *StopAppResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopAppResponse.ProtoReflect.Descriptor instead.
 func (*StopAppResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{33}
+	return file_guest_proto_rawDescGZIP(), []int{36}
 }
 
 type ShutdownRequest struct {
@@ -2269,7 +2456,7 @@ type ShutdownRequest struct {
 
 func (x *ShutdownRequest) Reset() {
 	*x = ShutdownRequest{}
-	mi := &file_guest_proto_msgTypes[34]
+	mi := &file_guest_proto_msgTypes[37]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2281,7 +2468,7 @@ func (x *ShutdownRequest) String() string {
 func (*ShutdownRequest) ProtoMessage() {}
 
 func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[34]
+	mi := &file_guest_proto_msgTypes[37]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2294,7 +2481,7 @@ func (x *ShutdownRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownRequest.ProtoReflect.Descriptor instead.
 func (*ShutdownRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{34}
+	return file_guest_proto_rawDescGZIP(), []int{37}
 }
 
 func (x *ShutdownRequest) GetTimeoutNano() int64 {
@@ -2313,7 +2500,7 @@ type ShutdownResponse struct {
 
 func (x *ShutdownResponse) Reset() {
 	*x = ShutdownResponse{}
-	mi := &file_guest_proto_msgTypes[35]
+	mi := &file_guest_proto_msgTypes[38]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2325,7 +2512,7 @@ func (x *ShutdownResponse) String() string {
 func (*ShutdownResponse) ProtoMessage() {}
 
 func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[35]
+	mi := &file_guest_proto_msgTypes[38]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2338,7 +2525,7 @@ func (x *ShutdownResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ShutdownResponse.ProtoReflect.Descriptor instead.
 func (*ShutdownResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{35}
+	return file_guest_proto_rawDescGZIP(), []int{38}
 }
 
 func (x *ShutdownResponse) GetExits() []*Exit {
@@ -2356,7 +2543,7 @@ type ReleaseRequest struct {
 
 func (x *ReleaseRequest) Reset() {
 	*x = ReleaseRequest{}
-	mi := &file_guest_proto_msgTypes[36]
+	mi := &file_guest_proto_msgTypes[39]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2368,7 +2555,7 @@ func (x *ReleaseRequest) String() string {
 func (*ReleaseRequest) ProtoMessage() {}
 
 func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[36]
+	mi := &file_guest_proto_msgTypes[39]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2381,7 +2568,7 @@ func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
 func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{36}
+	return file_guest_proto_rawDescGZIP(), []int{39}
 }
 
 type ReleaseResponse struct {
@@ -2392,7 +2579,7 @@ type ReleaseResponse struct {
 
 func (x *ReleaseResponse) Reset() {
 	*x = ReleaseResponse{}
-	mi := &file_guest_proto_msgTypes[37]
+	mi := &file_guest_proto_msgTypes[40]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -2404,7 +2591,7 @@ func (x *ReleaseResponse) String() string {
 func (*ReleaseResponse) ProtoMessage() {}
 
 func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[37]
+	mi := &file_guest_proto_msgTypes[40]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -2417,7 +2604,7 @@ func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ReleaseResponse.ProtoReflect.Descriptor instead.
 func (*ReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{37}
+	return file_guest_proto_rawDescGZIP(), []int{40}
 }
 
 var File_guest_proto protoreflect.FileDescriptor
@@ -2506,13 +2693,21 @@ const file_guest_proto_rawDesc = "" +
 	"\tcpu_milli\x18\x02 \x01(\x03R\bcpuMilli\x12\x1d\n" +
 	"\n" +
 	"cpu_shares\x18\x03 \x01(\x04R\tcpuShares\x12(\n" +
-	"\x10oom_score_adjust\x18\x04 \x01(\x05R\x0eoomScoreAdjust\"\xc7\x01\n" +
+	"\x10oom_score_adjust\x18\x04 \x01(\x05R\x0eoomScoreAdjust\"\xe6\x01\n" +
 	"\vConfinement\x12\"\n" +
 	"\fcapabilities\x18\x01 \x03(\tR\fcapabilities\x12)\n" +
 	"\x10all_capabilities\x18\x02 \x01(\bR\x0fallCapabilities\x12*\n" +
-	"\x11no_new_privileges\x18\x03 \x01(\bR\x0fnoNewPrivileges\x12\x18\n" +
-	"\aseccomp\x18\x04 \x01(\bR\aseccomp\x12#\n" +
-	"\rprotect_paths\x18\x05 \x01(\bR\fprotectPaths\"\xb0\x04\n" +
+	"\x11no_new_privileges\x18\x03 \x01(\bR\x0fnoNewPrivileges\x127\n" +
+	"\bsyscalls\x18\x04 \x01(\v2\x1b.rkt.guest.v1.SyscallFilterR\bsyscalls\x12#\n" +
+	"\rprotect_paths\x18\x05 \x01(\bR\fprotectPaths\"\x89\x01\n" +
+	"\rSyscallFilter\x12\x14\n" +
+	"\x05allow\x18\x01 \x01(\bR\x05allow\x12\x14\n" +
+	"\x05errno\x18\x02 \x01(\x05R\x05errno\x12\x14\n" +
+	"\x05names\x18\x03 \x03(\tR\x05names\x126\n" +
+	"\anumbers\x18\x04 \x03(\v2\x1c.rkt.guest.v1.SyscallNumbersR\anumbers\":\n" +
+	"\x0eSyscallNumbers\x12\x12\n" +
+	"\x04arch\x18\x01 \x01(\rR\x04arch\x12\x14\n" +
+	"\x05calls\x18\x02 \x03(\rR\x05calls\"\xa2\x05\n" +
 	"\x0fStartAppRequest\x12\x12\n" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12&\n" +
 	"\x04disk\x18\x02 \x01(\v2\x12.rkt.guest.v1.DiskR\x04disk\x12\x12\n" +
@@ -2528,7 +2723,11 @@ const file_guest_proto_rawDesc = "" +
 	"\x06limits\x18\v \x01(\v2\x14.rkt.guest.v1.LimitsR\x06limits\x122\n" +
 	"\bterminal\x18\f \x01(\v2\x16.rkt.guest.v1.TerminalR\bterminal\x12\x14\n" +
 	"\x05stdin\x18\r \x01(\bR\x05stdin\x122\n" +
-	"\bchannels\x18\x0e \x01(\v2\x16.rkt.guest.v1.ChannelsR\bchannels\"Z\n" +
+	"\bchannels\x18\x0e \x01(\v2\x16.rkt.guest.v1.ChannelsR\bchannels\x127\n" +
+	"\tpre_start\x18\x0f \x01(\v2\x1a.rkt.guest.v1.EventHandlerR\bpreStart\x127\n" +
+	"\tpost_stop\x18\x10 \x01(\v2\x1a.rkt.guest.v1.EventHandlerR\bpostStop\"\"\n" +
+	"\fEventHandler\x12\x12\n" +
+	"\x04exec\x18\x01 \x03(\tR\x04exec\"Z\n" +
 	"\x10StartAppResponse\x12\x10\n" +
 	"\x03pid\x18\x01 \x01(\x05R\x03pid\x124\n" +
 	"\afailure\x18\x02 \x01(\v2\x1a.rkt.guest.v1.StartFailureR\afailure\"\x87\x02\n" +
@@ -2632,7 +2831,7 @@ func file_guest_proto_rawDescGZIP() []byte {
 }
 
 var file_guest_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_guest_proto_msgTypes = make([]protoimpl.MessageInfo, 38)
+var file_guest_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
 var file_guest_proto_goTypes = []any{
 	(StartFailure_Kind)(0),     // 0: rkt.guest.v1.StartFailure.Kind
 	(*HelloRequest)(nil),       // 1: rkt.guest.v1.HelloRequest
@@ -2653,26 +2852,29 @@ var file_guest_proto_goTypes = []any{
 	(*Channels)(nil),           // 16: rkt.guest.v1.Channels
 	(*Limits)(nil),             // 17: rkt.guest.v1.Limits
 	(*Confinement)(nil),        // 18: rkt.guest.v1.Confinement
-	(*StartAppRequest)(nil),    // 19: rkt.guest.v1.StartAppRequest
-	(*StartAppResponse)(nil),   // 20: rkt.guest.v1.StartAppResponse
-	(*StartFailure)(nil),       // 21: rkt.guest.v1.StartFailure
-	(*Exit)(nil),               // 22: rkt.guest.v1.Exit
-	(*NextEventsRequest)(nil),  // 23: rkt.guest.v1.NextEventsRequest
-	(*NextEventsResponse)(nil), // 24: rkt.guest.v1.NextEventsResponse
-	(*ExecRequest)(nil),        // 25: rkt.guest.v1.ExecRequest
-	(*ExecResponse)(nil),       // 26: rkt.guest.v1.ExecResponse
-	(*WaitExecRequest)(nil),    // 27: rkt.guest.v1.WaitExecRequest
-	(*WaitExecResponse)(nil),   // 28: rkt.guest.v1.WaitExecResponse
-	(*ResizeRequest)(nil),      // 29: rkt.guest.v1.ResizeRequest
-	(*ResizeResponse)(nil),     // 30: rkt.guest.v1.ResizeResponse
-	(*SignalRequest)(nil),      // 31: rkt.guest.v1.SignalRequest
-	(*SignalResponse)(nil),     // 32: rkt.guest.v1.SignalResponse
-	(*StopAppRequest)(nil),     // 33: rkt.guest.v1.StopAppRequest
-	(*StopAppResponse)(nil),    // 34: rkt.guest.v1.StopAppResponse
-	(*ShutdownRequest)(nil),    // 35: rkt.guest.v1.ShutdownRequest
-	(*ShutdownResponse)(nil),   // 36: rkt.guest.v1.ShutdownResponse
-	(*ReleaseRequest)(nil),     // 37: rkt.guest.v1.ReleaseRequest
-	(*ReleaseResponse)(nil),    // 38: rkt.guest.v1.ReleaseResponse
+	(*SyscallFilter)(nil),      // 19: rkt.guest.v1.SyscallFilter
+	(*SyscallNumbers)(nil),     // 20: rkt.guest.v1.SyscallNumbers
+	(*StartAppRequest)(nil),    // 21: rkt.guest.v1.StartAppRequest
+	(*EventHandler)(nil),       // 22: rkt.guest.v1.EventHandler
+	(*StartAppResponse)(nil),   // 23: rkt.guest.v1.StartAppResponse
+	(*StartFailure)(nil),       // 24: rkt.guest.v1.StartFailure
+	(*Exit)(nil),               // 25: rkt.guest.v1.Exit
+	(*NextEventsRequest)(nil),  // 26: rkt.guest.v1.NextEventsRequest
+	(*NextEventsResponse)(nil), // 27: rkt.guest.v1.NextEventsResponse
+	(*ExecRequest)(nil),        // 28: rkt.guest.v1.ExecRequest
+	(*ExecResponse)(nil),       // 29: rkt.guest.v1.ExecResponse
+	(*WaitExecRequest)(nil),    // 30: rkt.guest.v1.WaitExecRequest
+	(*WaitExecResponse)(nil),   // 31: rkt.guest.v1.WaitExecResponse
+	(*ResizeRequest)(nil),      // 32: rkt.guest.v1.ResizeRequest
+	(*ResizeResponse)(nil),     // 33: rkt.guest.v1.ResizeResponse
+	(*SignalRequest)(nil),      // 34: rkt.guest.v1.SignalRequest
+	(*SignalResponse)(nil),     // 35: rkt.guest.v1.SignalResponse
+	(*StopAppRequest)(nil),     // 36: rkt.guest.v1.StopAppRequest
+	(*StopAppResponse)(nil),    // 37: rkt.guest.v1.StopAppResponse
+	(*ShutdownRequest)(nil),    // 38: rkt.guest.v1.ShutdownRequest
+	(*ShutdownResponse)(nil),   // 39: rkt.guest.v1.ShutdownResponse
+	(*ReleaseRequest)(nil),     // 40: rkt.guest.v1.ReleaseRequest
+	(*ReleaseResponse)(nil),    // 41: rkt.guest.v1.ReleaseResponse
 }
 var file_guest_proto_depIdxs = []int32{
 	12, // 0: rkt.guest.v1.ConfigureRequest.scratch:type_name -> rkt.guest.v1.Disk
@@ -2682,50 +2884,54 @@ var file_guest_proto_depIdxs = []int32{
 	7,  // 4: rkt.guest.v1.Link.routes:type_name -> rkt.guest.v1.Route
 	8,  // 5: rkt.guest.v1.Link.neighbours:type_name -> rkt.guest.v1.Neighbour
 	13, // 6: rkt.guest.v1.Disk.verity:type_name -> rkt.guest.v1.Verity
-	12, // 7: rkt.guest.v1.StartAppRequest.disk:type_name -> rkt.guest.v1.Disk
-	14, // 8: rkt.guest.v1.StartAppRequest.environment:type_name -> rkt.guest.v1.Variable
-	18, // 9: rkt.guest.v1.StartAppRequest.confinement:type_name -> rkt.guest.v1.Confinement
-	17, // 10: rkt.guest.v1.StartAppRequest.limits:type_name -> rkt.guest.v1.Limits
-	15, // 11: rkt.guest.v1.StartAppRequest.terminal:type_name -> rkt.guest.v1.Terminal
-	16, // 12: rkt.guest.v1.StartAppRequest.channels:type_name -> rkt.guest.v1.Channels
-	21, // 13: rkt.guest.v1.StartAppResponse.failure:type_name -> rkt.guest.v1.StartFailure
-	0,  // 14: rkt.guest.v1.StartFailure.kind:type_name -> rkt.guest.v1.StartFailure.Kind
-	22, // 15: rkt.guest.v1.NextEventsResponse.exits:type_name -> rkt.guest.v1.Exit
-	14, // 16: rkt.guest.v1.ExecRequest.environment:type_name -> rkt.guest.v1.Variable
-	15, // 17: rkt.guest.v1.ExecRequest.terminal:type_name -> rkt.guest.v1.Terminal
-	16, // 18: rkt.guest.v1.ExecRequest.channels:type_name -> rkt.guest.v1.Channels
-	21, // 19: rkt.guest.v1.ExecResponse.failure:type_name -> rkt.guest.v1.StartFailure
-	15, // 20: rkt.guest.v1.ResizeRequest.terminal:type_name -> rkt.guest.v1.Terminal
-	22, // 21: rkt.guest.v1.ShutdownResponse.exits:type_name -> rkt.guest.v1.Exit
-	1,  // 22: rkt.guest.v1.Guest.Hello:input_type -> rkt.guest.v1.HelloRequest
-	3,  // 23: rkt.guest.v1.Guest.Describe:input_type -> rkt.guest.v1.DescribeRequest
-	5,  // 24: rkt.guest.v1.Guest.Configure:input_type -> rkt.guest.v1.ConfigureRequest
-	19, // 25: rkt.guest.v1.Guest.StartApp:input_type -> rkt.guest.v1.StartAppRequest
-	23, // 26: rkt.guest.v1.Guest.NextEvents:input_type -> rkt.guest.v1.NextEventsRequest
-	25, // 27: rkt.guest.v1.Guest.Exec:input_type -> rkt.guest.v1.ExecRequest
-	27, // 28: rkt.guest.v1.Guest.WaitExec:input_type -> rkt.guest.v1.WaitExecRequest
-	29, // 29: rkt.guest.v1.Guest.Resize:input_type -> rkt.guest.v1.ResizeRequest
-	31, // 30: rkt.guest.v1.Guest.Signal:input_type -> rkt.guest.v1.SignalRequest
-	33, // 31: rkt.guest.v1.Guest.StopApp:input_type -> rkt.guest.v1.StopAppRequest
-	35, // 32: rkt.guest.v1.Guest.Shutdown:input_type -> rkt.guest.v1.ShutdownRequest
-	37, // 33: rkt.guest.v1.Guest.Release:input_type -> rkt.guest.v1.ReleaseRequest
-	2,  // 34: rkt.guest.v1.Guest.Hello:output_type -> rkt.guest.v1.HelloResponse
-	4,  // 35: rkt.guest.v1.Guest.Describe:output_type -> rkt.guest.v1.DescribeResponse
-	11, // 36: rkt.guest.v1.Guest.Configure:output_type -> rkt.guest.v1.ConfigureResponse
-	20, // 37: rkt.guest.v1.Guest.StartApp:output_type -> rkt.guest.v1.StartAppResponse
-	24, // 38: rkt.guest.v1.Guest.NextEvents:output_type -> rkt.guest.v1.NextEventsResponse
-	26, // 39: rkt.guest.v1.Guest.Exec:output_type -> rkt.guest.v1.ExecResponse
-	28, // 40: rkt.guest.v1.Guest.WaitExec:output_type -> rkt.guest.v1.WaitExecResponse
-	30, // 41: rkt.guest.v1.Guest.Resize:output_type -> rkt.guest.v1.ResizeResponse
-	32, // 42: rkt.guest.v1.Guest.Signal:output_type -> rkt.guest.v1.SignalResponse
-	34, // 43: rkt.guest.v1.Guest.StopApp:output_type -> rkt.guest.v1.StopAppResponse
-	36, // 44: rkt.guest.v1.Guest.Shutdown:output_type -> rkt.guest.v1.ShutdownResponse
-	38, // 45: rkt.guest.v1.Guest.Release:output_type -> rkt.guest.v1.ReleaseResponse
-	34, // [34:46] is the sub-list for method output_type
-	22, // [22:34] is the sub-list for method input_type
-	22, // [22:22] is the sub-list for extension type_name
-	22, // [22:22] is the sub-list for extension extendee
-	0,  // [0:22] is the sub-list for field type_name
+	19, // 7: rkt.guest.v1.Confinement.syscalls:type_name -> rkt.guest.v1.SyscallFilter
+	20, // 8: rkt.guest.v1.SyscallFilter.numbers:type_name -> rkt.guest.v1.SyscallNumbers
+	12, // 9: rkt.guest.v1.StartAppRequest.disk:type_name -> rkt.guest.v1.Disk
+	14, // 10: rkt.guest.v1.StartAppRequest.environment:type_name -> rkt.guest.v1.Variable
+	18, // 11: rkt.guest.v1.StartAppRequest.confinement:type_name -> rkt.guest.v1.Confinement
+	17, // 12: rkt.guest.v1.StartAppRequest.limits:type_name -> rkt.guest.v1.Limits
+	15, // 13: rkt.guest.v1.StartAppRequest.terminal:type_name -> rkt.guest.v1.Terminal
+	16, // 14: rkt.guest.v1.StartAppRequest.channels:type_name -> rkt.guest.v1.Channels
+	22, // 15: rkt.guest.v1.StartAppRequest.pre_start:type_name -> rkt.guest.v1.EventHandler
+	22, // 16: rkt.guest.v1.StartAppRequest.post_stop:type_name -> rkt.guest.v1.EventHandler
+	24, // 17: rkt.guest.v1.StartAppResponse.failure:type_name -> rkt.guest.v1.StartFailure
+	0,  // 18: rkt.guest.v1.StartFailure.kind:type_name -> rkt.guest.v1.StartFailure.Kind
+	25, // 19: rkt.guest.v1.NextEventsResponse.exits:type_name -> rkt.guest.v1.Exit
+	14, // 20: rkt.guest.v1.ExecRequest.environment:type_name -> rkt.guest.v1.Variable
+	15, // 21: rkt.guest.v1.ExecRequest.terminal:type_name -> rkt.guest.v1.Terminal
+	16, // 22: rkt.guest.v1.ExecRequest.channels:type_name -> rkt.guest.v1.Channels
+	24, // 23: rkt.guest.v1.ExecResponse.failure:type_name -> rkt.guest.v1.StartFailure
+	15, // 24: rkt.guest.v1.ResizeRequest.terminal:type_name -> rkt.guest.v1.Terminal
+	25, // 25: rkt.guest.v1.ShutdownResponse.exits:type_name -> rkt.guest.v1.Exit
+	1,  // 26: rkt.guest.v1.Guest.Hello:input_type -> rkt.guest.v1.HelloRequest
+	3,  // 27: rkt.guest.v1.Guest.Describe:input_type -> rkt.guest.v1.DescribeRequest
+	5,  // 28: rkt.guest.v1.Guest.Configure:input_type -> rkt.guest.v1.ConfigureRequest
+	21, // 29: rkt.guest.v1.Guest.StartApp:input_type -> rkt.guest.v1.StartAppRequest
+	26, // 30: rkt.guest.v1.Guest.NextEvents:input_type -> rkt.guest.v1.NextEventsRequest
+	28, // 31: rkt.guest.v1.Guest.Exec:input_type -> rkt.guest.v1.ExecRequest
+	30, // 32: rkt.guest.v1.Guest.WaitExec:input_type -> rkt.guest.v1.WaitExecRequest
+	32, // 33: rkt.guest.v1.Guest.Resize:input_type -> rkt.guest.v1.ResizeRequest
+	34, // 34: rkt.guest.v1.Guest.Signal:input_type -> rkt.guest.v1.SignalRequest
+	36, // 35: rkt.guest.v1.Guest.StopApp:input_type -> rkt.guest.v1.StopAppRequest
+	38, // 36: rkt.guest.v1.Guest.Shutdown:input_type -> rkt.guest.v1.ShutdownRequest
+	40, // 37: rkt.guest.v1.Guest.Release:input_type -> rkt.guest.v1.ReleaseRequest
+	2,  // 38: rkt.guest.v1.Guest.Hello:output_type -> rkt.guest.v1.HelloResponse
+	4,  // 39: rkt.guest.v1.Guest.Describe:output_type -> rkt.guest.v1.DescribeResponse
+	11, // 40: rkt.guest.v1.Guest.Configure:output_type -> rkt.guest.v1.ConfigureResponse
+	23, // 41: rkt.guest.v1.Guest.StartApp:output_type -> rkt.guest.v1.StartAppResponse
+	27, // 42: rkt.guest.v1.Guest.NextEvents:output_type -> rkt.guest.v1.NextEventsResponse
+	29, // 43: rkt.guest.v1.Guest.Exec:output_type -> rkt.guest.v1.ExecResponse
+	31, // 44: rkt.guest.v1.Guest.WaitExec:output_type -> rkt.guest.v1.WaitExecResponse
+	33, // 45: rkt.guest.v1.Guest.Resize:output_type -> rkt.guest.v1.ResizeResponse
+	35, // 46: rkt.guest.v1.Guest.Signal:output_type -> rkt.guest.v1.SignalResponse
+	37, // 47: rkt.guest.v1.Guest.StopApp:output_type -> rkt.guest.v1.StopAppResponse
+	39, // 48: rkt.guest.v1.Guest.Shutdown:output_type -> rkt.guest.v1.ShutdownResponse
+	41, // 49: rkt.guest.v1.Guest.Release:output_type -> rkt.guest.v1.ReleaseResponse
+	38, // [38:50] is the sub-list for method output_type
+	26, // [26:38] is the sub-list for method input_type
+	26, // [26:26] is the sub-list for extension type_name
+	26, // [26:26] is the sub-list for extension extendee
+	0,  // [0:26] is the sub-list for field type_name
 }
 
 func init() { file_guest_proto_init() }
@@ -2739,7 +2945,7 @@ func file_guest_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_guest_proto_rawDesc), len(file_guest_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   38,
+			NumMessages:   41,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

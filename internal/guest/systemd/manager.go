@@ -101,7 +101,7 @@ type Property struct {
 
 // Start starts a transient service and waits until its program was executed,
 // as far as its Type makes systemd wait for that. The error is a *StartError
-// if systemd tried and the service failed.
+// if systemd tried and the service failed; by then nothing of it is left.
 func (m *Manager) Start(ctx context.Context, name string, properties []Property) (*Service, error) {
 	s, err := m.watch(name)
 	if err != nil {
@@ -122,10 +122,16 @@ func (m *Manager) Start(ctx context.Context, name string, properties []Property)
 	case <-ctx.Done():
 		return nil, fmt.Errorf("start %s: %w", name, ctx.Err())
 	}
-	if result := s.startResult(); result != "done" {
-		return nil, s.startError(result)
+	result := s.startResult()
+	if result == "done" {
+		return s, nil
 	}
-	return s, nil
+	select { // what runs after a failure, too
+	case <-s.dead:
+	case <-m.stopped:
+	case <-ctx.Done():
+	}
+	return nil, s.startError(result)
 }
 
 // Stop asks a service to end. It doesn't wait for that.
@@ -171,6 +177,8 @@ func (m *Manager) watch(name string) (*Service, error) {
 		path:    unitPath + dbus.ObjectPath(escape(name)),
 		decided: make(chan struct{}),
 		exited:  make(chan struct{}),
+		cleared: make(chan struct{}),
+		handled: make(chan struct{}),
 		dead:    make(chan struct{}),
 	}
 	m.mu.Lock()

@@ -14,11 +14,14 @@ type Service struct {
 
 	decided chan struct{} // closed when the start job is over
 	exited  chan struct{} // closed when the main process has ended
+	cleared chan struct{} // closed when ExecStopPost= begins, if not before
+	handled chan struct{} // closed when that has ended
 	dead    chan struct{} // closed when all processes have ended
 
 	mu     sync.Mutex // guards what follows, and closing
 	job    string     // result of the start job
 	active string     // systemd's ActiveState
+	sub    string     // systemd's SubState
 	pid    uint32
 	status Status
 	over   bool
@@ -48,6 +51,14 @@ func (s *Service) PID() int {
 
 // Exited returns a channel that is closed when the main process has ended.
 func (s *Service) Exited() <-chan struct{} { return s.exited }
+
+// Cleared returns a channel that is closed when no process is left but those of
+// what runs afterwards (ExecStopPost=).
+func (s *Service) Cleared() <-chan struct{} { return s.cleared }
+
+// Handled returns a channel that is closed when the programs that run afterwards
+// have ended, if perhaps not all that they have started.
+func (s *Service) Handled() <-chan struct{} { return s.handled }
 
 // Dead returns a channel that is closed when all processes have ended.
 func (s *Service) Dead() <-chan struct{} { return s.dead }
@@ -99,6 +110,8 @@ func (s *Service) update(iface string, changed map[string]dbus.Variant) bool {
 	switch iface {
 	case unitIface:
 		store(changed, "ActiveState", &s.active)
+		store(changed, "SubState", &s.sub)
+		s.pass()
 	case serviceIface:
 		var code, status int32
 		store(changed, "ExecMainPID", &s.pid)
@@ -119,10 +132,25 @@ func (s *Service) ended(code, status int32) {
 		s.status.Signal = status
 		s.status.CoreDump = code == cldDumped
 	}
+	closeOnce(s.exited)
+}
+
+// pass notes which of the last states of its life the service has reached.
+func (s *Service) pass() {
+	switch s.sub {
+	case "stop-post":
+		closeOnce(s.cleared)
+	case "final-sigterm", "final-sigkill":
+		closeOnce(s.cleared)
+		closeOnce(s.handled)
+	}
+}
+
+func closeOnce(c chan struct{}) {
 	select {
-	case <-s.exited:
+	case <-c:
 	default:
-		close(s.exited)
+		close(c)
 	}
 }
 
@@ -145,12 +173,9 @@ func (s *Service) settle() bool {
 		return s.over
 	}
 	s.over = true
-	select {
-	case <-s.exited:
-	default:
-		close(s.exited)
+	for _, c := range []chan struct{}{s.exited, s.cleared, s.handled, s.dead} {
+		closeOnce(c)
 	}
-	close(s.dead)
 	return true
 }
 

@@ -62,7 +62,10 @@ func TestServiceFollowsSignals(t *testing.T) {
 		"no start":  {[]signal{active("activating"), main(1, 203, "exit-code"), active("failed"), {job: "failed"}}, true, true, Status{Code: 203, Result: "exit-code"}},
 		"fast":      {[]signal{active("inactive"), main(1, 3, "exit-code"), {job: "done"}}, true, true, Status{Code: 3, Result: "exit-code"}},
 	} {
-		s := &Service{decided: make(chan struct{}), exited: make(chan struct{}), dead: make(chan struct{})}
+		s := &Service{
+			decided: make(chan struct{}), exited: make(chan struct{}), dead: make(chan struct{}),
+			cleared: make(chan struct{}), handled: make(chan struct{}),
+		}
 		for _, sig := range c.signals {
 			if sig.job != "" {
 				s.decide(sig.job)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"rkt/internal/guest/client"
+	"rkt/internal/seccomp"
 )
 
 // defaultCapabilities is what apps get that ask for nothing.
@@ -27,9 +28,19 @@ func spec(name string, args ...string) client.App {
 		Group:        "0",
 		Environment:  []client.Variable{{Name: "PATH", Value: "/usr/bin:/bin"}, {Name: "HOME", Value: "/root"}},
 		Capabilities: defaultCapabilities,
-		Seccomp:      true,
+		Syscalls:     defaultFilter(),
 		ProtectPaths: true,
 	}
+}
+
+// defaultFilter is what apps get that ask for nothing.
+func defaultFilter() *client.SyscallFilter {
+	f := seccomp.Default(defaultCapabilities)
+	filter := &client.SyscallFilter{Names: f.Calls, Errno: f.Errno}
+	for _, n := range f.Numbers() {
+		filter.Numbers = append(filter.Numbers, client.SyscallNumbers(n))
+	}
+	return filter
 }
 
 // output collects what an app writes, until both ends have come.

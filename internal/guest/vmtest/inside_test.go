@@ -89,7 +89,7 @@ func TestWhatAppsSee(t *testing.T) {
 	})
 	t.Run("open", func(t *testing.T) {
 		app := spec("unconfined", "status")
-		app.AllCapabilities, app.Seccomp, app.ProtectPaths = true, false, false
+		app.AllCapabilities, app.Syscalls, app.ProtectPaths = true, nil, false
 		_, o := m.runApp(t, app)
 		for _, line := range []string{"CapEff: 000001ffffffffff", "NoNewPrivs: 0", "Seccomp: 0"} {
 			if !strings.Contains(o.stdout.String(), line+"\n") {
@@ -220,7 +220,7 @@ func TestKernelHasNoUnknownSystemCalls(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	app := spec("unknown", "unknown-calls")
-	app.AllCapabilities, app.Seccomp = true, false
+	app.AllCapabilities, app.Syscalls = true, nil
 	if _, o := m.runApp(t, app); o.stdout.String() != "none\n" {
 		t.Errorf("look at these, and at the default filter: %s", o.stdout.String())
 	}

@@ -148,7 +148,7 @@ func TestLostAgent(t *testing.T) {
 	t.Parallel()
 	m := boot(t)
 	app := spec("killer", "kill-agent")
-	app.AllCapabilities, app.Seccomp = true, false
+	app.AllCapabilities, app.Syscalls = true, nil
 	if _, err := m.StartApp(t.Context(), app); err != nil && !errors.Is(err, client.ErrLost) {
 		t.Fatal(err)
 	}

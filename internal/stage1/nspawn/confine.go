@@ -18,7 +18,7 @@ import (
 // app is confined by itself inside.
 func confinement(spec supervisor.Spec) []string {
 	var args []string
-	if spec.Run.DisableSeccomp {
+	if spec.Run.DisableSeccomp || slices.ContainsFunc(spec.Apps, ownFilter) {
 		args = append(args, "--system-call-filter=@known")
 	} else {
 		// systemd inside closes devices by it.
@@ -40,6 +40,13 @@ func confinement(spec supervisor.Spec) []string {
 		args = append(args, "--capability="+strings.Join(wanted, ","))
 	}
 	return args
+}
+
+// ownFilter tells whether an app says which system calls it may use: which may be
+// any. Those that say nothing are filtered as ever, each by itself.
+func ownFilter(app appc.RuntimeApp) bool {
+	calls, err := app.App.Isolators.SystemCalls()
+	return calls != nil || err != nil
 }
 
 // leaveGroup moves this program out of the way of the container, which version

@@ -5,6 +5,7 @@ import (
 
 	"rkt/internal/appc"
 	"rkt/internal/guest/client"
+	"rkt/internal/seccomp"
 )
 
 // defaultEnvironment is what an app gets of names that nobody set.
@@ -61,23 +62,56 @@ func (r *run) guestApp(app appc.RuntimeApp, disk client.Disk) (client.App, error
 		Capabilities:     capabilities,
 		AllCapabilities:  r.args.DisableCapabilities,
 		NoNewPrivileges:  app.App.Isolators.NoNewPrivileges(),
-		Seccomp:          !r.args.DisableSeccomp,
 		ProtectPaths:     !r.args.DisablePaths,
+	}
+	if !r.args.DisableSeccomp {
+		calls, err := app.App.Isolators.SystemCalls()
+		if err != nil {
+			return client.App{}, err
+		}
+		filter, err := seccomp.For(calls, capabilities)
+		if err != nil {
+			return client.App{}, err
+		}
+		g.Syscalls = guestFilter(filter)
+	}
+	for _, handler := range app.App.EventHandlers {
+		switch handler.Name {
+		case appc.EventPreStart:
+			g.PreStart = handler.Exec
+		case appc.EventPostStop:
+			g.PostStop = handler.Exec
+		}
 	}
 	for _, gid := range app.App.SupplementaryGIDs {
 		g.SupplementaryGIDs = append(g.SupplementaryGIDs, uint32(gid))
 	}
-	if limit, ok := app.App.Isolators.MemoryLimit(); ok {
+	setLimits(&g, app.App.Isolators)
+	return g, nil
+}
+
+func setLimits(g *client.App, isolators appc.Isolators) {
+	if limit, ok := isolators.MemoryLimit(); ok {
 		g.MemoryMax = limit
 	}
-	if milli, ok := app.App.Isolators.CPULimit(); ok {
+	if milli, ok := isolators.CPULimit(); ok {
 		g.CPUMilli = milli
 	}
-	if shares, ok := app.App.Isolators.CPUShares(); ok {
+	if shares, ok := isolators.CPUShares(); ok {
 		g.CPUShares = uint64(shares)
 	}
-	if adjust, ok := app.App.Isolators.OOMScoreAdj(); ok {
+	if adjust, ok := isolators.OOMScoreAdj(); ok {
 		g.OOMScoreAdjust = int32(adjust)
 	}
-	return g, nil
+}
+
+func guestFilter(f *seccomp.Filter) *client.SyscallFilter {
+	if f == nil {
+		return nil
+	}
+	filter := &client.SyscallFilter{Allow: f.Allow, Errno: f.Errno, Names: f.Calls}
+	for _, n := range f.Numbers() {
+		filter.Numbers = append(filter.Numbers, client.SyscallNumbers(n))
+	}
+	return filter
 }

@@ -1,0 +1,163 @@
+package seccomp
+
+import (
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/elastic/go-seccomp-bpf/arch"
+	"golang.org/x/sys/unix"
+
+	"rkt/internal/appc"
+	"rkt/internal/syscalls"
+)
+
+func filterOf(t *testing.T, retain bool, set ...string) *Filter {
+	t.Helper()
+	f, err := For(&appc.SystemCalls{Retain: retain, Set: set}, []string{"CAP_KILL"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// lets tells whether a filter lets a call through.
+func (f *Filter) lets(call string) bool {
+	return f == nil || slices.Contains(f.Calls, call) == f.Allow
+}
+
+func TestFilters(t *testing.T) {
+	t.Parallel()
+	const retain, remove = true, false
+	for _, c := range []struct {
+		retain           bool
+		set              string
+		allows, withhold string
+	}{
+		{retain, "read write", "read write execve exit_group mmap", "open mount getdents64"},
+		{retain, "@appc.io/all", "read mount keyctl kexec_load", ""},
+		{retain, "@appc.io/all read", "read mount", ""},
+		{retain, "@appc.io/empty", "execve", "read write"},
+		{retain, "@docker/default-whitelist", "read clone", "mount keyctl"},
+		{retain, "@rkt/default-whitelist mount", "read mount", "umount2 keyctl"},
+		{retain, "@systemd/network-io", "socket execve", "read"},
+		{retain, "@systemd/clock @systemd/raw-io nosuchcall", "settimeofday iopl", "read nosuchcall"},
+		{remove, "read @systemd/process", "write mount keyctl", "read fork clone"},
+		{remove, "@appc.io/empty", "read", "mount keyctl"},
+		{remove, "@appc.io/all", "execve", "read"},
+		{remove, "@rkt/default-blacklist", "read kill", "mount keyctl"},
+		{remove, "@docker/default-whitelist", "mount keyctl", "read"},
+	} {
+		f := filterOf(t, c.retain, strings.Fields(c.set)...)
+		for _, call := range strings.Fields(c.allows) {
+			if !f.lets(call) {
+				t.Errorf("retain %v, %s: %s is withheld", c.retain, c.set, call)
+			}
+		}
+		for _, call := range strings.Fields(c.withhold) {
+			if f.lets(call) {
+				t.Errorf("retain %v, %s: %s is allowed", c.retain, c.set, call)
+			}
+		}
+	}
+}
+
+func TestDefault(t *testing.T) {
+	t.Parallel()
+	usual, admin := Default([]string{"CAP_KILL"}), Default([]string{"CAP_SYS_ADMIN"})
+	for _, call := range []string{"mount", "unshare", "bpf"} {
+		if usual.lets(call) || !admin.lets(call) {
+			t.Errorf("%s: usual %v, administrator %v", call, usual.lets(call), admin.lets(call))
+		}
+	}
+	for _, call := range []string{"keyctl", "clock_settime"} {
+		if usual.lets(call) || admin.lets(call) {
+			t.Errorf("%s: usual %v, administrator %v", call, usual.lets(call), admin.lets(call))
+		}
+	}
+}
+
+func TestErrno(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]syscall.Errno{
+		"ENOSYS": unix.ENOSYS, "ENOTSUP": unix.ENOTSUP, "EOPNOTSUPP": unix.EOPNOTSUPP, "EWOULDBLOCK": unix.EAGAIN,
+	} {
+		f, err := For(&appc.SystemCalls{Set: []string{"read"}, Errno: name}, nil)
+		if err != nil || f.Errno != want {
+			t.Errorf("%s: %v, %v", name, f, err)
+		}
+	}
+	if _, err := For(&appc.SystemCalls{Set: []string{"read"}, Errno: "eperm"}, nil); err == nil {
+		t.Error("eperm is the name of an error")
+	}
+	if f := filterOf(t, true, "read"); f.Errno != unix.EPERM {
+		t.Errorf("by default: %v", f.Errno)
+	}
+}
+
+func TestCheck(t *testing.T) {
+	t.Parallel()
+	for set, want := range map[string]string{
+		"read opne": `"opne"`, "@systemd/x": `"@systemd/x"`, "@appc.io": "set of system calls", "read @appc.io/all": "",
+	} {
+		err := Check(&appc.SystemCalls{Set: strings.Fields(set)})
+		if (err == nil) != (want == "") || err != nil && !strings.Contains(err.Error(), want) {
+			t.Errorf("%s: %v", set, err)
+		}
+	}
+}
+
+// TestNumbers looks at the numbers of two calls of which one has a number of its
+// own in x32.
+func TestNumbers(t *testing.T) {
+	t.Parallel()
+	f := Filter{Calls: []string{"execve", "getpid"}}
+	for _, n := range f.Numbers() {
+		if n.Arch == unix.AUDIT_ARCH_X86_64 && !slices.Equal(n.Calls, []uint32{59, 39, 1<<30 | 520, 1<<30 | 39}) {
+			t.Errorf("x86-64: %v", n.Calls)
+		}
+		if n.Arch == unix.AUDIT_ARCH_AARCH64 && !slices.Equal(n.Calls, []uint32{221, 172}) {
+			t.Errorf("aarch64: %v", n.Calls)
+		}
+	}
+}
+
+// TestWithheldCallsExist shows that what the default filter withholds are calls
+// of this kind of machine or the others, not misspelt ones.
+func TestWithheldCallsExist(t *testing.T) {
+	t.Parallel()
+	for _, name := range syscalls.Withheld(func(string) bool { return false }) {
+		if !isCall(name) && !slices.Contains(strings.Fields(groups()["obsolete"]), name) {
+			t.Errorf("no machine has a call %s", name)
+		}
+	}
+	if len(arch.X86_64.SyscallNames) == 0 {
+		t.Error("no calls are known at all")
+	}
+}
+
+// TestGroups compares the sets with those of this host's systemd, which may have
+// more.
+func TestGroups(t *testing.T) {
+	t.Parallel()
+	for name, calls := range groups() {
+		if name == "default-whitelist" {
+			name = "default"
+		}
+		out, err := exec.CommandContext(t.Context(), "systemd-analyze", "syscall-filter", "@"+name).Output()
+		if err != nil {
+			t.Fatalf("systemd-analyze, of package systemd: %v", err)
+		}
+		words := strings.Fields(string(out))
+		for _, call := range strings.Fields(calls) {
+			if slices.Contains(words, call) {
+				continue
+			}
+			if !slices.ContainsFunc(words, func(w string) bool { return strings.HasPrefix(w, "@") && w != "@"+name }) {
+				t.Errorf("%s is not in @%s", call, name)
+			}
+		}
+	}
+}

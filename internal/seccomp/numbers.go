@@ -1,0 +1,50 @@
+package seccomp
+
+import (
+	"runtime"
+	"slices"
+
+	"github.com/elastic/go-seccomp-bpf/arch"
+)
+
+// Numbers are system calls for one way in which programs call the kernel.
+type Numbers struct {
+	Arch  uint32 // as AUDIT_ARCH_… names it
+	Calls []uint32
+}
+
+// machines returns the ways in which programs can call this machine's kernel.
+func machines() []*arch.Info {
+	if runtime.GOARCH == "arm64" {
+		return []*arch.Info{arch.AARCH64, arch.ARM}
+	}
+	// x32 is x86-64 with a bit set in each number.
+	return []*arch.Info{arch.X86_64, arch.X32, arch.I386}
+}
+
+// Numbers returns the filter's calls by number, for each way of calling this
+// machine's kernel that there is.
+func (f *Filter) Numbers() []Numbers {
+	var all []Numbers
+	for _, machine := range machines() {
+		id := uint32(machine.ID)
+		i := slices.IndexFunc(all, func(n Numbers) bool { return n.Arch == id })
+		if i < 0 {
+			i, all = len(all), append(all, Numbers{Arch: id})
+		}
+		for _, name := range f.Calls {
+			if number, ok := machine.SyscallNames[name]; ok {
+				all[i].Calls = append(all[i].Calls, uint32(number)|uint32(machine.SeccompMask))
+			}
+		}
+	}
+	return all
+}
+
+// isCall tells whether any kind of machine has a system call of that name.
+func isCall(name string) bool {
+	return slices.ContainsFunc([]*arch.Info{arch.X86_64, arch.X32, arch.I386, arch.AARCH64, arch.ARM}, func(machine *arch.Info) bool {
+		_, ok := machine.SyscallNames[name]
+		return ok
+	})
+}
