@@ -4,11 +4,9 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
-	"time"
 
 	"rkt/internal/errhint"
 	"rkt/internal/stage1"
@@ -18,9 +16,6 @@ import (
 
 // statusError is the exit status of every failure of our own.
 const statusError = 254
-
-// killTimeout bounds how long killed processes may take to be gone.
-const killTimeout = 30 * time.Second
 
 func main() {
 	status, err := entryPoint(context.Background(), filepath.Base(os.Args[0]), os.Args[1:])
@@ -34,25 +29,10 @@ func main() {
 }
 
 func entryPoint(ctx context.Context, name string, args []string) (int, error) {
-	switch name {
-	case "run":
+	if name == "run" {
 		return run(ctx, args)
-	case "stop":
-		parsed, err := stage1.ParseStopArgs(args)
-		if err != nil {
-			return statusError, err
-		}
-		ctx, cancel := context.WithTimeout(ctx, killTimeout)
-		defer cancel()
-		if err := fly.Stop(ctx, parsed); err != nil {
-			return statusError, err
-		}
-		return 0, nil
-	case "gc":
-		return supervisor.EntryPoint(ctx, name, args)
-	default:
-		return statusError, errors.New("this program is part of a stage1 image and is run by rkt")
 	}
+	return supervisor.EntryPoint(ctx, name, args)
 }
 
 func run(ctx context.Context, args []string) (int, error) {

@@ -47,7 +47,7 @@ func become(spec io.Reader, in Surroundings) *CompanionError {
 	}{
 		// In this program's own root, where /proc is the kernel's.
 		{"set the OOM score", func() error { return setOOMScore(p.OOMScoreAdjust) }},
-		{"join the app's mounts", func() error { return joinMounts(in) }},
+		{"join the app's mounts", func() error { return enterRoot(in) }},
 		{"make a session keyring", leaveKeyring},
 		{"drop capabilities", p.boundCapabilities},
 		{"set user and groups", p.setCredentials},
@@ -81,17 +81,14 @@ func leaveKeyring() error {
 	return errno
 }
 
-// joinMounts moves the calling thread into a mount namespace, and makes sure
+// enterRoot moves the calling thread into a mount namespace, and makes sure
 // that its root directory is the one that is meant.
-func joinMounts(in Surroundings) error {
+func enterRoot(in Surroundings) error {
 	var want, have unix.Stat_t
 	if err := unix.Fstat(int(in.Root.Fd()), &want); err != nil {
 		return err
 	}
-	if err := unix.Unshare(unix.CLONE_FS); err != nil {
-		return err
-	}
-	if err := unix.Setns(int(in.Mounts.Fd()), unix.CLONE_NEWNS); err != nil {
+	if err := JoinMounts(in.Mounts); err != nil {
 		return err
 	}
 	if err := unix.Stat("/", &have); err != nil {

@@ -52,3 +52,15 @@ func (ns MountNamespace) Do(f func() error) error {
 
 // Close ends the namespace.
 func (ns MountNamespace) Close() { close(ns.work) }
+
+// OwnMounts returns the mount namespace of the calling thread, for JoinMounts.
+func OwnMounts() (*os.File, error) { return os.Open("/proc/thread-self/ns/mnt") }
+
+// JoinMounts moves the calling thread, which must be locked and end with its
+// goroutine, into a mount namespace.
+func JoinMounts(namespace *os.File) error {
+	if err := unix.Unshare(unix.CLONE_FS); err != nil {
+		return os.NewSyscallError("unshare", err)
+	}
+	return os.NewSyscallError("setns", unix.Setns(int(namespace.Fd()), unix.CLONE_NEWNS))
+}

@@ -237,8 +237,8 @@ func (p *Pod) cleanUp(ctx context.Context, call Call) error {
 const messagesFile = "stage1.log"
 
 // Background returns the command of an entry point that outlives this process:
-// in a session of its own, in the pod's directory, with nothing of the caller's
-// open but the pod's lock. What it says goes to a file, see Messages.
+// like that of Foreground, but in a session of its own and with nothing of the
+// caller's open but the pod's lock. What it says goes to a file, see Messages.
 func (p *Pod) Background(entry EntryPoint, args []string) (*exec.Cmd, error) {
 	messages, err := p.root.OpenFile(messagesFile, os.O_WRONLY|os.O_CREATE|os.O_APPEND, fileMode)
 	if err != nil {
@@ -250,13 +250,14 @@ func (p *Pod) Background(entry EntryPoint, args []string) (*exec.Cmd, error) {
 	return cmd, nil
 }
 
-// Foreground returns the command of an entry point on the caller's stdio, in the
-// pod's directory and with its lock.
+// Foreground returns the command of an entry point on the caller's stdio, with the
+// pod's lock, in the working directory, which must be the pod's: found by its
+// descriptor, it would be without the mounts that ShowTrees has made there since.
 func (p *Pod) Foreground(entry EntryPoint, args []string) *exec.Cmd {
 	const lock = 3 // the first of ExtraFiles
 	return &exec.Cmd{
 		Path: entry.Program, Args: append([]string{entry.Name}, args...),
-		Dir: p.Directory(), Env: append(os.Environ(), fmt.Sprintf("%s=%d", stage1.LockFDEnv, lock)),
+		Env:   append(os.Environ(), fmt.Sprintf("%s=%d", stage1.LockFDEnv, lock)),
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, ExtraFiles: []*os.File{p.dir},
 	}
 }

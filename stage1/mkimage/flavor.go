@@ -71,7 +71,7 @@ func kvmFlavor(hypervisor string) (flavor, error) {
 	f := flavor{
 		name:        imagePrefix + flavorKVM,
 		appFormat:   stage1.AppFormatDisk,
-		entryPoints: append(supervisedEntryPoints(), entryPoint{stage1.AnnotationIsolation, "/isolation"}),
+		entryPoints: append(commonEntryPoints(), entryPoint{stage1.AnnotationIsolation, "/isolation"}),
 		needsKernel: true, needsAgent: true,
 	}
 	switch hypervisor {
@@ -87,18 +87,15 @@ func kvmFlavor(hypervisor string) (flavor, error) {
 	return f, nil
 }
 
-// basicEntryPoints are those of every flavour.
-func basicEntryPoints() []entryPoint {
+// commonEntryPoints are those of every flavour.
+func commonEntryPoints() []entryPoint {
 	return []entryPoint{
 		{stage1.AnnotationRun, "/run"},
 		{stage1.AnnotationStop, "/stop"},
 		{stage1.AnnotationGC, "/gc"},
+		{stage1.AnnotationEnter, "/enter"},
+		{stage1.AnnotationExec, "/exec"},
 	}
-}
-
-// supervisedEntryPoints are those of every flavour with a supervisor.
-func supervisedEntryPoints() []entryPoint {
-	return append(basicEntryPoints(), entryPoint{stage1.AnnotationEnter, "/enter"}, entryPoint{stage1.AnnotationExec, "/exec"})
 }
 
 func addQEMU(ctx context.Context, p part) error {
@@ -123,7 +120,7 @@ func nspawnFlavor() flavor {
 		name:        imagePrefix + flavorNspawn,
 		appFormat:   stage1.AppFormatDisk,
 		isolation:   stage1.IsolationContainer,
-		entryPoints: supervisedEntryPoints(),
+		entryPoints: commonEntryPoints(),
 		needsAgent:  true,
 		add: func(ctx context.Context, p part) error {
 			return errors.Join(
@@ -140,7 +137,7 @@ func flyFlavor() flavor {
 		name:        imagePrefix + flavorFly,
 		appFormat:   stage1.AppFormatTree,
 		isolation:   stage1.IsolationNone,
-		entryPoints: basicEntryPoints(),
+		entryPoints: commonEntryPoints(),
 		add:         addDescription,
 		check:       checkFly,
 	}

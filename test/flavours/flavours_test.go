@@ -169,7 +169,7 @@ func appImage(t *testing.T, program, more string) []byte {
 // TestWithout holds the table to what flavours may be without.
 func TestWithout(t *testing.T) {
 	t.Parallel()
-	allowed := []string{oneApp, noIsolators, noNetwork, noIsolation, notYet}
+	allowed := []string{oneApp, noIsolators, noNetwork, noIsolation}
 	for _, b := range Behaviours() {
 		for flavour, why := range b.Without {
 			if flavour != Fly || !slices.Contains(allowed, why) {

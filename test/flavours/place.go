@@ -147,6 +147,18 @@ func (r *running) ready() string {
 	}
 }
 
+// awaitText waits until somebody beside the pod's app has said something.
+func (r *running) awaitText(said *transcript, text string) {
+	r.Helper()
+	for !strings.Contains(said.String(), text) {
+		select {
+		case <-r.ended:
+			r.Fatalf("the pod ended before %q was said", text)
+		case <-time.After(10 * time.Millisecond): // nothing tells of it
+		}
+	}
+}
+
 // wait returns when the pod has ended.
 func (r *running) wait() *result {
 	r.Helper()

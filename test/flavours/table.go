@@ -20,9 +20,6 @@ const (
 	noIsolation = "no isolation"
 )
 
-// notYet is what fly is without until somebody writes it.
-const notYet = "not there yet"
-
 // Behaviours returns all rows.
 func Behaviours() []Behaviour {
 	fly := func(why string) map[string]string { return map[string]string{Fly: why} }
@@ -39,8 +36,18 @@ func Behaviours() []Behaviour {
 		{"StopForce", "`rkt stop --force` kills", nil, checkStopForce},
 		{"Killed", "`kill -9` of any process of a pod leaves nothing after `rkt gc`", nil, checkKilled},
 		{"Interactive", "`--interactive` passes stdin on", nil, checkInteractive},
-		{"Exec", "`rkt exec` runs a program beside an app, as confined", fly(notYet), checkExec},
+		{"Exec", "`rkt exec` runs a program beside an app, as confined", nil, checkExec},
 		{"ExecIsolators", "also beside an app with isolators", fly(noIsolators), checkExecIsolators},
+		{"ExecStdio", "a command's input, both its outputs and its status are passed on, bytes as they are", nil, checkExecStdio},
+		{"ExecTerminal", "`rkt exec --tty` gives a command a terminal", nil, checkExecTerminal},
+		{"ExecUser", "`--user`, `--group`, `--workdir`, `--env` and `--privileged` change who and where a command is", nil, checkExecUser},
+		{"ExecEnds", "a command ends with the pod", nil, checkExecEnds},
+		{"Enter", "`rkt enter` runs a command beside an app, `/bin/bash` if none is given", nil, checkEnter},
+		{"Logs", "`rkt logs` prints what the apps have written, also when the pod has ended", nil, checkLogs},
+		{"StopTimeout", "`rkt stop --timeout` kills an app that does not end in time", nil, checkStopTimeout},
+		{"Prepared", "`rkt prepare` makes a pod, `rkt run-prepared` runs it", nil, checkPrepared},
+		{"Detached", "`rkt run --detach` returns when the app runs", nil, checkDetached},
+		{"Removed", "`rkt run --rm` leaves nothing of the pod", nil, checkRemoved},
 		{"SeveralApps", "several apps in a pod, on one localhost", fly(oneApp), checkSeveralApps},
 		{"FirstFailure", "the first app that fails ends the pod", fly(oneApp), checkFirstFailure},
 		{"Capabilities", "root has 14 capabilities, a user none", fly(noIsolators), checkCapabilities},

@@ -261,7 +261,7 @@ func copyOut(to *mux.Writer, from *os.File) {
 	for {
 		n, err := from.Read(b)
 		if errors.Is(err, os.ErrDeadlineExceeded) {
-			n, err = readNow(from, b)
+			n, err = linux.ReadNow(from, b)
 		}
 		if n > 0 {
 			if _, err := to.Write(b[:n]); err != nil {
@@ -272,31 +272,6 @@ func copyOut(to *mux.Writer, from *os.File) {
 			return
 		}
 	}
-}
-
-// readNow reads what is there, without waiting for more.
-func readNow(f *os.File, b []byte) (n int, err error) {
-	conn, err := f.SyscallConn()
-	if err != nil {
-		return 0, err
-	}
-	if err := f.SetReadDeadline(time.Time{}); err != nil {
-		return 0, err
-	}
-	waitErr := conn.Read(func(fd uintptr) bool {
-		n, err = unix.Read(int(fd), b)
-		return true
-	})
-	_ = f.SetReadDeadline(time.Now()) // so that the next read comes here again
-	switch {
-	case waitErr != nil:
-		return 0, waitErr
-	case err != nil:
-		return 0, err
-	case n == 0:
-		return 0, io.EOF
-	}
-	return n, nil
 }
 
 // copyIn copies an app's input until it ends, or the app reads no more.

@@ -14,7 +14,9 @@ import (
 	"rkt/internal/appc"
 	"rkt/internal/guest/approot"
 	"rkt/internal/linux"
+	"rkt/internal/stage1/applog"
 	"rkt/internal/stage1/supervisor"
+	"rkt/internal/terminal"
 )
 
 // command is an app's program, ready to be started.
@@ -60,7 +62,7 @@ func newCommand(app appc.RuntimeApp, root linux.Root) (*command, error) {
 	if err != nil {
 		return nil, c.failed(err)
 	}
-	return c, supervisor.WriteEnvironment(string(app.Name), c.environment)
+	return c, nil
 }
 
 func (c *command) failed(err error) error { return fmt.Errorf("start app %q: %w", c.app.Name, err) }
@@ -75,26 +77,44 @@ func (c *command) variable(name string) (value string, ok bool) {
 	return value, ok
 }
 
-// start executes the program in its root, with the descriptors of this one. It
-// does not get the pod's lock: if this program is killed the kernel kills the
-// app, and what the app has started must not keep the collector from doing so.
-func (c *command) start() (*os.Process, error) {
-	attr := &syscall.SysProcAttr{
-		Chroot:     c.path,
-		Credential: &syscall.Credential{Uid: c.uid, Gid: c.gid, Groups: c.groups},
-		Pdeathsig:  syscall.SIGKILL,
-		Setpgid:    true,
-	}
-	// A program that reads from the terminal must be in its foreground.
-	if group, err := unix.IoctlGetInt(0, unix.TIOCGPGRP); err == nil && group == unix.Getpgrp() {
-		attr.Foreground, attr.Ctty = true, 0
-	}
+// start executes the program in its root, with some descriptors. The calling
+// thread must be in the pod's mount namespace and live as long as the program:
+// the kernel kills that otherwise. It does not get the pod's lock: what the app
+// has started must not keep the collector from killing it.
+func (c *command) start(files []*os.File, attr syscall.SysProcAttr) (*os.Process, error) {
+	attr.Chroot = c.path
+	attr.Credential = &syscall.Credential{Uid: c.uid, Gid: c.gid, Groups: c.groups}
+	attr.Pdeathsig = syscall.SIGKILL
 	process, err := os.StartProcess(c.binary, append([]string{c.binary}, c.app.App.Exec[1:]...), &os.ProcAttr{
-		Dir: c.directory, Env: c.environment, Sys: attr,
-		Files: []*os.File{os.Stdin, os.Stdout, os.Stderr},
+		Dir: c.directory, Env: c.environment, Sys: &attr, Files: files,
 	})
 	if err != nil {
 		return nil, c.failed(cmp.Or(approot.ExplainExec(c.root, c.binary), err))
 	}
 	return process, nil
+}
+
+// startApp starts the pod's app in a process group of its own.
+func (c *command) startApp(pod *supervisor.Plain, interactive bool) (*os.Process, error) {
+	if err := supervisor.WriteEnvironment(string(c.app.Name), c.environment); err != nil {
+		return nil, err
+	}
+	attr := syscall.SysProcAttr{Setpgid: true}
+	// A program that reads from the terminal must be in its foreground.
+	if group, err := unix.IoctlGetInt(0, unix.TIOCGPGRP); err == nil && group == unix.Getpgrp() {
+		attr.Foreground, attr.Ctty = true, 0
+	}
+	files := []*os.File{os.Stdin, os.Stdout, os.Stderr}
+	for i, stream := range []string{applog.Stdout, applog.Stderr} {
+		if interactive && terminal.Is(files[1+i]) {
+			continue // the app has the terminal to itself
+		}
+		output, err := pod.Output(string(c.app.Name), stream, c.uid, files[1+i])
+		if err != nil {
+			return nil, err
+		}
+		defer output.Close()
+		files[1+i] = output
+	}
+	return c.start(files, attr)
 }

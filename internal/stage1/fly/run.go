@@ -15,6 +15,7 @@ import (
 
 	"rkt/internal/appc"
 	"rkt/internal/fault"
+	"rkt/internal/linux"
 	"rkt/internal/stage1"
 	"rkt/internal/stage1/supervisor"
 )
@@ -37,7 +38,11 @@ func Run(ctx context.Context, args stage1.RunArgs) (int, error) {
 	}
 	// Mounts are this thread's, and the kernel kills the app if it ends.
 	runtime.LockOSThread()
-	pod, err := supervisor.OpenPlain(ctx, args.UUID)
+	// Writing to a pipe that nobody reads is an error for the writer, not the end
+	// of the pod.
+	signal.Ignore(unix.SIGPIPE)
+	service := newService()
+	pod, err := supervisor.OpenPlain(ctx, args.UUID, service)
 	if err != nil {
 		return statusOwnError, err
 	}
@@ -53,14 +58,20 @@ func Run(ctx context.Context, args stage1.RunArgs) (int, error) {
 	if err != nil {
 		return statusOwnError, err
 	}
+	mounts, err := linux.OwnMounts()
+	if err != nil {
+		return statusOwnError, err
+	}
 	signals := make(chan os.Signal, 8)
 	signal.Notify(signals, unix.SIGINT, unix.SIGTERM, unix.SIGHUP, unix.SIGQUIT)
 	fault.Point("run.fly.before-start")
-	process, err := command.start()
+	process, err := command.startApp(pod, args.Interactive)
 	if err != nil {
 		return statusOwnError, err
 	}
 	fault.Point("run.fly.after-start")
+	// Whoever sees that the pod is ready may run something in it.
+	service.started(place{app, root, mounts}, process)
 	if err := recordStart(pod, process.Pid); err != nil {
 		return statusOwnError, errors.Join(err, process.Kill())
 	}

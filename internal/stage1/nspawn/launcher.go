@@ -42,9 +42,6 @@ func (l *Launcher) Memory(int64) int64 { return 0 }
 
 // Launch starts systemd-nspawn.
 func (l *Launcher) Launch(_ context.Context, spec supervisor.Spec) (_ supervisor.Machine, err error) {
-	if spec.Run.Debug {
-		spec.Console = os.Stderr
-	}
 	warnOfLimits(spec.Apps)
 	if spec.DiskBytes != 0 {
 		fmt.Fprintln(os.Stderr, "warning: a container keeps what apps write in the pod's directory: the size of its disk is ignored")

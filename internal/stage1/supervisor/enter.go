@@ -8,10 +8,12 @@ import (
 	"os/signal"
 	"strings"
 	"sync"
+	"time"
 
 	"golang.org/x/sys/unix"
 
 	"rkt/internal/fault"
+	"rkt/internal/linux"
 	"rkt/internal/stage1"
 	"rkt/internal/stage1/supervisor/control"
 	"rkt/internal/terminal"
@@ -34,7 +36,8 @@ type execution struct {
 	tty     *terminal.Terminal // nil if stdin is none
 	session *control.Session
 
-	stdin   *os.File // we write here; nil if the command gets none
+	stdin   *os.File   // we write here; nil if the command gets none
+	from    []*os.File // we read its outputs here
 	outputs sync.WaitGroup
 }
 
@@ -68,6 +71,11 @@ func (e *execution) run() (int, error) {
 	status, err := e.session.Wait()
 	if errors.Is(err, control.ErrNotRunning) {
 		err = errors.New("the pod ended before the command did")
+	}
+	// What the command wrote is in the pipes by now. What it has left behind may
+	// keep them open.
+	for _, f := range e.from {
+		_ = f.SetReadDeadline(time.Now())
 	}
 	e.outputs.Wait()
 	return status, err
@@ -106,18 +114,28 @@ func (e *execution) start() error {
 	if err != nil {
 		return err
 	}
-	e.session = session
+	e.session, e.from = session, ours
 	for i, to := range outputs {
 		e.outputs.Go(func() { carryOut(to, ours[i]) })
 	}
 	return nil
 }
 
-// carryOut copies the command's output. If nobody wants it any more, the
-// command finds its own end closed.
+// carryOut copies the command's output, as far as it is there once the command
+// has ended. If nobody wants it any more, the command finds its own end closed.
 func carryOut(to io.Writer, from *os.File) {
-	_, _ = io.Copy(to, from)
-	from.Close()
+	defer from.Close()
+	_, err := io.Copy(to, from)
+	b := make([]byte, 64<<10)
+	for errors.Is(err, os.ErrDeadlineExceeded) {
+		n, readErr := linux.ReadNow(from, b)
+		if n == 0 || readErr != nil {
+			return
+		}
+		if _, writeErr := to.Write(b[:n]); writeErr != nil {
+			return
+		}
+	}
 }
 
 func (e *execution) request() *control.Exec {

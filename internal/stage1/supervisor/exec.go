@@ -13,7 +13,6 @@ import (
 
 	"golang.org/x/sys/unix"
 
-	"rkt/internal/errhint"
 	"rkt/internal/guest/client"
 	"rkt/internal/stage1/supervisor/control"
 )
@@ -36,14 +35,14 @@ func (s *service) Stop(request *control.Stop) error {
 
 // Exec runs a program beside an app.
 func (s *service) Exec(ctx context.Context, request *control.Exec, files []*os.File, c *control.Client) (int, error) {
-	pipes, err := takePipes(request, files)
+	stdio, err := control.TakeStdio(request, files)
 	if err != nil {
 		return 0, err
 	}
-	defer pipes.close()
+	defer stdio.Close()
 	session := s.session.Load()
 	if session == nil {
-		return 0, errhint.With(errors.New("the pod's apps are not started yet"), "`rkt status --wait-ready` waits for that")
+		return 0, control.ErrNotStarted
 	}
 	running, err := session.Exec(ctx, guestProgram(request))
 	if errors.Is(err, client.ErrNoApp) {
@@ -56,7 +55,7 @@ func (s *service) Exec(ctx context.Context, request *control.Exec, files []*os.F
 		return 0, errors.Join(err, running.Signal(ctx, unix.SIGHUP))
 	}
 	go s.obey(ctx, running, request.Terminal != nil, c)
-	return pipes.carry(ctx, running)
+	return carry(ctx, running, stdio)
 }
 
 func guestProgram(request *control.Exec) client.Program {
@@ -104,55 +103,22 @@ func (s *service) obey(ctx context.Context, running *client.Running, terminal bo
 	}
 }
 
-// pipes are our copies of a program's descriptors.
-type pipes struct{ stdin, stdout, stderr *os.File }
-
-// takePipes tells the descriptors apart that came with a request.
-func takePipes(request *control.Exec, files []*os.File) (*pipes, error) {
-	p := &pipes{}
-	wanted := []**os.File{&p.stdout}
-	if request.Stdin {
-		wanted = append([]**os.File{&p.stdin}, wanted...)
-	}
-	if request.Terminal == nil {
-		wanted = append(wanted, &p.stderr)
-	}
-	if len(wanted) != len(files) {
-		for _, f := range files {
-			f.Close()
-		}
-		return nil, fmt.Errorf("%d descriptors came with the request, not %d", len(files), len(wanted))
-	}
-	for i, to := range wanted {
-		*to = files[i]
-	}
-	return p, nil
-}
-
-func (p *pipes) close() {
-	for _, f := range []*os.File{p.stdin, p.stdout, p.stderr} {
-		if f != nil {
-			f.Close()
-		}
-	}
-}
-
 // carry copies until the program has ended and its output is handed over, and
 // returns its exit status.
-func (p *pipes) carry(ctx context.Context, running *client.Running) (int, error) {
+func carry(ctx context.Context, running *client.Running, theirs *control.Stdio) (int, error) {
 	stdio := running.Stdio
-	if p.stdin != nil {
+	if theirs.Stdin != nil {
 		go func() {
-			_, _ = io.Copy(stdio.Stdin, p.stdin)
+			_, _ = io.Copy(stdio.Stdin, theirs.Stdin)
 			_ = stdio.Stdin.Close()
 			// The client's next write fails, if the program reads no more.
-			p.stdin.Close()
+			theirs.Stdin.Close()
 		}()
 	}
 	var outputs sync.WaitGroup
-	outputs.Go(func() { handOver(p.stdout, stdio.Stdout) })
+	outputs.Go(func() { handOver(theirs.Stdout, stdio.Stdout) })
 	if stdio.Stderr != nil {
-		outputs.Go(func() { handOver(p.stderr, stdio.Stderr) })
+		outputs.Go(func() { handOver(theirs.Stderr, stdio.Stderr) })
 	}
 	exit, err := running.Wait(context.WithoutCancel(ctx))
 	outputs.Wait()

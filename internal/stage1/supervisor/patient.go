@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -32,7 +33,7 @@ type patientWriter struct {
 	added   chan struct{} // capacity 1: there is something in the queue
 	idle    bool          // nothing is being written
 	stalled bool          // the reader takes nothing
-	missed  int           // pieces left out since it stalled
+	missed  int           // lines left out since it stalled
 	failed  bool
 }
 
@@ -53,7 +54,7 @@ func (w *patientWriter) put(piece []byte) {
 	switch {
 	case w.failed:
 	case w.stalled:
-		w.missed++
+		w.missed += max(bytes.Count(piece, []byte("\n")), 1)
 	default:
 		w.note()
 		w.queue = append(w.queue, piece...)

@@ -168,7 +168,9 @@ func (r *run) launch(ctx context.Context, launcher Launcher) error {
 		Disks:       r.pod.disks,
 	}
 	if r.args.Debug {
-		spec.Console = os.Stderr
+		if spec.Console, err = console(); err != nil {
+			return fmt.Errorf("log of the console: %w", err)
+		}
 	}
 	fault.Point("run.machine.before-start")
 	machine, err := launcher.Launch(ctx, spec)

@@ -39,8 +39,9 @@ assert of a flavour that it is not run against yet.
 	fmt.Print(`
 Limits of memory and CPU are kept in machines. In a container they are where the
 host's controllers are in the version 2 tree of control groups; elsewhere rkt warns
-that it skips them. ` + "`rkt logs`" + ` has nothing of fly, whose app writes to rkt's own
-output. A pod in lkvm has at most two apps: lkvm takes four disks, and adds none later.
+that it skips them. With fly and ` + "`--interactive`" + `, what the app writes to rkt's own
+terminal is not kept for ` + "`rkt logs`" + `. A pod in lkvm has at most two apps: lkvm takes
+four disks, and adds none later.
 `)
 }
 
