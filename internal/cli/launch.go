@@ -27,6 +27,8 @@ type launch struct {
 	apps   []string
 	entry  pod.EntryPoint
 	args   []string // of the entry point
+	// unmount undoes what was mounted for the stage1, as far as it is there.
+	unmount func()
 }
 
 // launch runs a pod whose lock this process holds. Unless something is to be
@@ -53,13 +55,12 @@ func (p *program) launch(cmd *cobra.Command, made *pod.Pod, l *launch) (started 
 		return false, fmt.Errorf("start pod: %w", err)
 	}
 	l.args = p.runArgs(cmd, made.UUID, l)
-	unmount, err := l.showTrees()
-	if err != nil {
+	if l.unmount, err = l.showTrees(); err != nil {
 		return false, fmt.Errorf("mount the apps: %w", err)
 	}
 	defer func() {
 		if !started {
-			unmount()
+			l.unmount()
 		}
 	}()
 	switch {
@@ -202,6 +203,7 @@ func (p *program) removeEnded(cmd *cobra.Command, l *launch, uuid string) error 
 	if !l.run.remove {
 		return nil
 	}
+	l.unmount()
 	c := &pod.Collector{}
 	if err := p.complete(cmd, c); err != nil {
 		return err

@@ -1,6 +1,7 @@
 package flavours
 
 import (
+	"bufio"
 	"bytes"
 	"crypto/sha256"
 	"errors"
@@ -168,9 +169,28 @@ func checkDetached(p *place) {
 		"--name=app", "--", "sleep", "-status", "4"))
 	r := &result{place: p, uuid: uuid}
 	r.wantStatus("state", "running")
+	p.awaitLog(uuid)
 	p.rkt("stop", uuid)
 	r.wantStatus("app-app", "4")
 	p.rkt("rm", uuid)
+}
+
+// awaitLog returns when the app of a pod has written a line.
+func (p *place) awaitLog(uuid string) {
+	p.Helper()
+	follow := p.command("logs", "--follow", uuid)
+	out, err := follow.StdoutPipe()
+	if err == nil {
+		err = follow.Start()
+	}
+	if err == nil {
+		_, err = bufio.NewReader(out).ReadString('\n')
+	}
+	if err != nil {
+		p.Fatal(err)
+	}
+	_ = follow.Process.Kill()
+	_ = follow.Wait() // it was killed
 }
 
 func checkRemoved(p *place) {
