@@ -5,9 +5,13 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"errors"
+	"io"
+	"math/rand/v2"
 	"os/exec"
 	"slices"
+	"strconv"
 	"strings"
+	"time"
 )
 
 // beside is a pod whose app sleeps, and what runs beside that.
@@ -60,10 +64,83 @@ func checkExecStdio(p *place) {
 		p.Errorf("no such program: status %d, %q", status, errs)
 	}
 	// More than any buffer on the way holds.
-	data := bytes.Repeat([]byte("0123456789abcdef\n\x00"), 1<<17)
-	out, _, status = b.exec(data, "-i", b.uuid, "/probe", "copy")
-	if sha256.Sum256([]byte(out)) != sha256.Sum256(data) || status != 0 {
-		p.Errorf("%d bytes came back of %d, status %d", len(out), len(data), status)
+	b.execMuch(p.suite.execBytes)
+}
+
+// execMuch sends so many bytes through a command and compares what comes back.
+func (b *beside) execMuch(size int64) {
+	b.Helper()
+	cmd := b.command("exec", "-i", b.uuid, "/probe", "copy")
+	in, out := sha256.New(), sha256.New()
+	source := rand.NewChaCha8([32]byte{1})
+	cmd.Stdin, cmd.Stdout = io.TeeReader(io.LimitReader(source, size), in), out
+	begin := time.Now()
+	if err := cmd.Run(); err != nil {
+		b.Fatal(err)
+	}
+	b.Logf("%d MiB there and back in %v", size>>20, time.Since(begin).Round(time.Millisecond))
+	if !bytes.Equal(in.Sum(nil), out.Sum(nil)) {
+		b.Error("what came back is something else")
+	}
+}
+
+// checkExecNobodyReads has everything else happen while a client does not read.
+// How long that takes is for people to look at.
+func checkExecNobodyReads(p *place) {
+	b := p.beside()
+	stuck := p.command("exec", b.uuid, "/probe", "zeros", strconv.Itoa(1<<40))
+	out, err := stuck.StdoutPipe()
+	if err == nil {
+		err = stuck.Start()
+	}
+	if err == nil {
+		_, err = io.ReadFull(out, make([]byte, 4<<20))
+	}
+	if err != nil {
+		p.Fatal(err)
+	}
+	begin := time.Now()
+	lap := func(what string) {
+		p.Logf("%s: %v", what, time.Since(begin).Round(time.Millisecond))
+		begin = time.Now()
+	}
+	if out, _, status := b.exec(nil, b.uuid, "/probe", "print", "-out", "x"); out != "x" || status != 0 {
+		p.Errorf("exec: %q, status %d", out, status)
+	}
+	lap("exec")
+	if got := p.rkt("logs", b.uuid); got != "ready\n" {
+		p.Errorf("logs: %q", got)
+	}
+	lap("logs")
+	b.end()
+	lap("stop")
+	out.Close()
+	if err := stuck.Wait(); err == nil {
+		p.Error("the client that never read ended well")
+	}
+}
+
+func checkExecWrong(p *place) {
+	b := p.beside()
+	for want, args := range map[string][]string{
+		`the pod has no app "other"`:       {"--app=other", b.uuid, "/probe"},
+		"must provide a command":           {b.uuid},
+		`"/etc/passwd"`:                    {b.uuid, "/etc/passwd"},
+		"nobody-here":                      {"--user=nobody-here", b.uuid, "/probe"},
+		"/nowhere":                         {"--workdir=/nowhere", b.uuid, "/probe"},
+		`no matches found for "ffffffff-"`: {"ffffffff-", "/probe"},
+		"must provide the UUID of a pod":   {},
+		"there is no name":                 {"--env==x", b.uuid, "/probe"},
+	} {
+		_, errs, status := b.exec(nil, args...)
+		if status != 254 || !strings.Contains(errs, want) || strings.Count(errs, "\n") > 2 {
+			p.Errorf("%q: status %d, %q", args, status, errs)
+		}
+	}
+	b.end()
+	_, errs, status := b.exec(nil, b.uuid, "/probe")
+	if status != 254 || !strings.Contains(errs, "isn't currently running") {
+		p.Errorf("in a pod that has ended: status %d, %q", status, errs)
 	}
 }
 

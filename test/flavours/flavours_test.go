@@ -2,6 +2,7 @@ package flavours
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -13,6 +14,9 @@ import (
 
 	"rkt/internal/image/imagetest"
 )
+
+// soak is for a run by hand: much data rather than some.
+var soak = flag.Bool("soak", false, "send 1 GiB through commands")
 
 // TestFlavours tries every behaviour with every stage1 that was given.
 func TestFlavours(t *testing.T) {
@@ -119,9 +123,13 @@ func newSuite(t *testing.T) (*suite, string) {
 	s := &suite{
 		rkt: os.Getenv("RKT_TEST_RKT"), image: filepath.Join(dir, "app.aci"), strict: filepath.Join(dir, "strict.aci"),
 		handlers: filepath.Join(dir, "handlers.aci"), failing: filepath.Join(dir, "failing.aci"),
+		execBytes: 8 << 20,
 	}
 	if s.rkt == "" || os.Getenv("RKT_TEST_STAGE1S") == "" {
 		t.Fatal("RKT_TEST_RKT and RKT_TEST_STAGE1S must be set, see the package")
+	}
+	if *soak {
+		s.execBytes = 1 << 30
 	}
 	program := probe(t, dir)
 	for path, more := range map[string]string{

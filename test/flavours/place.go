@@ -26,6 +26,8 @@ type suite struct {
 	strict string // the same with the isolator for no new privileges
 	// With event handlers that print facts, and with one that fails.
 	handlers, failing string
+	// execBytes is how much goes through a command's input and output.
+	execBytes int64
 }
 
 // place is where one behaviour is tried with one flavour.

@@ -42,6 +42,8 @@ func Behaviours() []Behaviour {
 		{"ExecTerminal", "`rkt exec --tty` gives a command a terminal", nil, checkExecTerminal},
 		{"ExecUser", "`--user`, `--group`, `--workdir`, `--env` and `--privileged` change who and where a command is", nil, checkExecUser},
 		{"ExecEnds", "a command ends with the pod", nil, checkExecEnds},
+		{"ExecNobodyReads", "a client that never reads delays neither another one, nor `rkt logs`, nor `rkt stop`", nil, checkExecNobodyReads},
+		{"ExecWrong", "a command, an app or a pod that is not there is named, status 254", nil, checkExecWrong},
 		{"Enter", "`rkt enter` runs a command beside an app, `/bin/bash` if none is given", nil, checkEnter},
 		{"Logs", "`rkt logs` prints what the apps have written, also when the pod has ended", nil, checkLogs},
 		{"StopTimeout", "`rkt stop --timeout` kills an app that does not end in time", nil, checkStopTimeout},

@@ -1,18 +1,12 @@
 package vm
 
 import (
-	"bytes"
-	"crypto/sha256"
 	"encoding/json"
 	"fmt"
-	"io"
-	"os/exec"
 	"slices"
-	"strconv"
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -172,85 +166,6 @@ func TestExecStdio(t *testing.T) {
 	h.must("stop", p.uuid())
 	p.wait()
 }
-
-// TestExecMuch shows that much data goes both ways unharmed.
-func TestExecMuch(t *testing.T) {
-	t.Parallel()
-	h := newHost(t)
-	p := h.startSleeper()
-	size := int64(32 << 20)
-	if *soak {
-		size = 1 << 30
-	}
-	cmd := h.command("exec", "-i", p.uuid(), "/probe", "copy")
-	in, out := sha256.New(), sha256.New()
-	random := exec.Command("openssl", "enc", "-aes-128-ctr", "-pass", "pass:x", "-nosalt", "-in", "/dev/zero")
-	pipe, err := random.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := random.Start(); err != nil {
-		t.Fatal(err)
-	}
-	cmd.Stdin = io.TeeReader(io.LimitReader(pipe, size), in)
-	cmd.Stdout = out
-	begin := time.Now()
-	if err := cmd.Run(); err != nil {
-		t.Fatal(err)
-	}
-	t.Logf("%d MiB there and back in %v", size>>20, time.Since(begin).Round(time.Millisecond))
-	_ = random.Process.Kill()
-	_ = random.Wait()
-	if !bytes.Equal(in.Sum(nil), out.Sum(nil)) {
-		t.Error("what came back is something else")
-	}
-	h.must("stop", p.uuid())
-	p.wait()
-}
-
-// TestExecNobodyReads shows that a client that never reads delays neither
-// another one, nor logs, nor the pod's end.
-func TestExecNobodyReads(t *testing.T) {
-	t.Parallel()
-	h := newHost(t)
-	p := h.startSleeper()
-	stuck := h.command("exec", p.uuid(), "/probe", "zeros", strconv.Itoa(1<<30))
-	out, err := stuck.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := stuck.Start(); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := io.ReadFull(out, make([]byte, 4<<20)); err != nil {
-		t.Fatal(err)
-	}
-	quick := func(what string, do func()) {
-		t.Helper()
-		begin := time.Now()
-		do()
-		t.Logf("%s took %v", what, time.Since(begin).Round(time.Millisecond))
-		if took := time.Since(begin); took > slowest {
-			t.Errorf("%s took %v", what, took)
-		}
-	}
-	quick("exec", func() {
-		if r := p.exec("print", "-out", "x"); r.Stdout != "x" {
-			t.Errorf("%+v", r)
-		}
-	})
-	quick("logs", func() { h.must("logs", p.uuid()) })
-	quick("stop", func() { h.must("stop", p.uuid()) })
-	p.expect(0)
-	out.Close()
-	if err := stuck.Wait(); err == nil {
-		t.Error("the client that never read ended well")
-	}
-}
-
-// slowest is how long something may take that is not delayed: more than a
-// second only because the machine is emulated and shares the host.
-const slowest = 15 * time.Second
 
 // TestExecSignals shows that signals reach the command, not the pod.
 func TestExecSignals(t *testing.T) {

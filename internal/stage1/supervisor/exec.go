@@ -21,6 +21,7 @@ import (
 type service struct {
 	stops   *stops
 	session atomic.Pointer[client.Machine] // nil until the apps were started
+	handed  atomic.Int64                   // bytes of output that clients have taken
 }
 
 // Stop asks for the pod's end.
@@ -55,7 +56,7 @@ func (s *service) Exec(ctx context.Context, request *control.Exec, files []*os.F
 		return 0, errors.Join(err, running.Signal(ctx, unix.SIGHUP))
 	}
 	go s.obey(ctx, running, request.Terminal != nil, c)
-	return carry(ctx, running, stdio)
+	return s.carry(ctx, running, stdio)
 }
 
 func guestProgram(request *control.Exec) client.Program {
@@ -105,7 +106,7 @@ func (s *service) obey(ctx context.Context, running *client.Running, terminal bo
 
 // carry copies until the program has ended and its output is handed over, and
 // returns its exit status.
-func carry(ctx context.Context, running *client.Running, theirs *control.Stdio) (int, error) {
+func (s *service) carry(ctx context.Context, running *client.Running, theirs *control.Stdio) (int, error) {
 	stdio := running.Stdio
 	if theirs.Stdin != nil {
 		go func() {
@@ -116,9 +117,9 @@ func carry(ctx context.Context, running *client.Running, theirs *control.Stdio) 
 		}()
 	}
 	var outputs sync.WaitGroup
-	outputs.Go(func() { handOver(theirs.Stdout, stdio.Stdout) })
+	outputs.Go(func() { s.handOver(theirs.Stdout, stdio.Stdout) })
 	if stdio.Stderr != nil {
-		outputs.Go(func() { handOver(theirs.Stderr, stdio.Stderr) })
+		outputs.Go(func() { s.handOver(theirs.Stderr, stdio.Stderr) })
 	}
 	exit, err := running.Wait(context.WithoutCancel(ctx))
 	outputs.Wait()
@@ -130,8 +131,42 @@ func carry(ctx context.Context, running *client.Running, theirs *control.Stdio) 
 
 // handOver copies an output of a program to a client. When the client wants no
 // more, the program is told.
-func handOver(to *os.File, from io.ReadCloser) {
-	_, _ = io.Copy(struct{ io.Writer }{to}, from)
+func (s *service) handOver(to *os.File, from io.ReadCloser) {
+	_, _ = io.Copy(counted{to, &s.handed}, from)
 	_ = from.Close()
 	to.Close()
+}
+
+// counted counts what is written.
+type counted struct {
+	to    io.Writer
+	bytes *atomic.Int64
+}
+
+func (c counted) Write(b []byte) (int, error) {
+	n, err := c.to.Write(b)
+	c.bytes.Add(int64(n))
+	return n, err
+}
+
+// stuckGrace is how long clients that take nothing are waited for when the pod has
+// ended. What is in their pipes already stays there for them.
+const stuckGrace = 500 * time.Millisecond
+
+// awaitClients returns when all clients know how their programs ended, or those
+// that are left take nothing any more.
+func (s *service) awaitClients(ctx context.Context, server *control.Server) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	go func() {
+		defer cancel()
+		for taken := int64(-1); taken != s.handed.Load(); {
+			taken = s.handed.Load()
+			select {
+			case <-time.After(stuckGrace):
+			case <-ctx.Done():
+			}
+		}
+	}()
+	server.Wait(ctx)
 }

@@ -354,7 +354,7 @@ func (r *run) end() {
 	_ = r.control.Close()
 	ctx, cancel := context.WithTimeout(context.Background(), drainTimeout)
 	defer cancel()
-	r.control.Wait(ctx)
+	r.service.awaitClients(ctx, r.control)
 }
 
 // explain adds the machine's last words to an error if the machine is gone.
