@@ -21,8 +21,9 @@ type Flavour struct {
 	Isolation string
 	// Machine says that pods have a kernel of their own.
 	Machine bool
-	// Unproven says that the suite is not run against it regularly.
-	Unproven bool
+	// Optional says that the suite is run against it only where what it takes is
+	// there.
+	Optional bool
 }
 
 // Names of the flavours.
