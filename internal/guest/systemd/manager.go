@@ -101,7 +101,8 @@ type Property struct {
 
 // Start starts a transient service and waits until its program was executed,
 // as far as its Type makes systemd wait for that. The error is a *StartError
-// if systemd tried and the service failed; by then nothing of it is left.
+// if systemd tried and the program was not executed; by then nothing of the
+// service is left.
 func (m *Manager) Start(ctx context.Context, name string, properties []Property) (*Service, error) {
 	s, err := m.watch(name)
 	if err != nil {
@@ -122,8 +123,7 @@ func (m *Manager) Start(ctx context.Context, name string, properties []Property)
 	case <-ctx.Done():
 		return nil, fmt.Errorf("start %s: %w", name, ctx.Err())
 	}
-	result := s.startResult()
-	if result == "done" {
+	if s.startResult() == "done" {
 		return s, nil
 	}
 	select { // what runs after a failure, too
@@ -131,7 +131,10 @@ func (m *Manager) Start(ctx context.Context, name string, properties []Property)
 	case <-m.stopped:
 	case <-ctx.Done():
 	}
-	return nil, s.startError(result)
+	if err := s.startError(); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // Stop asks a service to end. It doesn't wait for that.

@@ -24,6 +24,7 @@ type Service struct {
 	sub    string     // systemd's SubState
 	pid    uint32
 	status Status
+	ran    bool // the main process has ended
 	over   bool
 }
 
@@ -93,12 +94,18 @@ func (s *Service) startResult() string {
 	return s.job
 }
 
-func (s *Service) startError(result string) *StartError {
+// startError returns why a service whose start failed did not run, nil if it did:
+// systemd also says "failed" of a program that it hears of for the first time when
+// that has ended with an error.
+func (s *Service) startError() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	e := &StartError{Result: result, Code: s.status.Code}
+	e := &StartError{Result: s.job, Code: s.status.Code}
 	if s.status.Signal == 0 {
 		e.Step = step(s.status.Code)
+	}
+	if s.job == "failed" && s.ran && e.Step == "" {
+		return nil
 	}
 	return e
 }
@@ -132,6 +139,7 @@ func (s *Service) ended(code, status int32) {
 		s.status.Signal = status
 		s.status.CoreDump = code == cldDumped
 	}
+	s.ran = true
 	closeOnce(s.exited)
 }
 

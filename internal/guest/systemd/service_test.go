@@ -86,14 +86,27 @@ func TestServiceFollowsSignals(t *testing.T) {
 	}
 }
 
-func TestStartErrorNamesTheStep(t *testing.T) {
+func TestStartError(t *testing.T) {
 	t.Parallel()
-	s := &Service{status: Status{Code: 226}}
-	if got := s.startError("failed").Error(); got != `systemd says "failed" at step NAMESPACE (226)` {
-		t.Error(got)
-	}
-	s.status = Status{Signal: 9}
-	if got := s.startError("timeout").Error(); got != `systemd says "timeout"` {
-		t.Error(got)
+	for name, c := range map[string]struct {
+		job    string
+		ran    bool
+		status Status
+		want   string // empty if the program ran
+	}{
+		"a step failed":          {"failed", true, Status{Code: 226}, `systemd says "failed" at step NAMESPACE (226)`},
+		"too late":               {"timeout", true, Status{Signal: 9}, `systemd says "timeout"`},
+		"a program before it":    {"failed", false, Status{Result: "exit-code"}, `systemd says "failed"`},
+		"ended before noticed":   {"failed", true, Status{Code: 7, Result: "exit-code"}, ""},
+		"killed before noticed":  {"failed", true, Status{Signal: 11, Result: "signal"}, ""},
+		"canceled before it ran": {"canceled", false, Status{}, `systemd says "canceled"`},
+	} {
+		got := ""
+		if err := (&Service{job: c.job, ran: c.ran, status: c.status}).startError(); err != nil {
+			got = err.Error()
+		}
+		if got != c.want {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
 	}
 }
