@@ -12,7 +12,7 @@ import (
 )
 
 // noticeTime is how long the end of a pod may go unnoticed on a host that has
-// nothing else to do. Source: the founding page, "It must show" 6.
+// nothing else to do.
 const noticeTime = time.Second
 
 // TestKilled shows that rkt list tells the truth about a pod whose processes
