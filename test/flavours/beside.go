@@ -231,7 +231,7 @@ func checkStopTimeout(p *place) {
 }
 
 func checkPrepared(p *place) {
-	uuid := strings.TrimSpace(p.rkt("prepare", "--stage1-path="+p.stage1, p.suite.image, "--name=app", "--", "exit", "6"))
+	uuid := strings.TrimSpace(p.rkt("prepare", p.choose(), p.suite.image, "--name=app", "--", "exit", "6"))
 	r := &result{place: p, uuid: uuid}
 	r.wantStatus("state", "prepared")
 	cmd := p.command("run-prepared", "--net=none", uuid)
@@ -242,7 +242,7 @@ func checkPrepared(p *place) {
 }
 
 func checkDetached(p *place) {
-	uuid := strings.TrimSpace(p.rkt("run", "--net=none", "--stage1-path="+p.stage1, "--detach", p.suite.image,
+	uuid := strings.TrimSpace(p.rkt("run", "--net=none", p.choose(), "--detach", p.suite.image,
 		"--name=app", "--", "sleep", "-status", "4"))
 	r := &result{place: p, uuid: uuid}
 	r.wantStatus("state", "running")

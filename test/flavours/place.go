@@ -68,6 +68,14 @@ func (p *place) command(args ...string) *exec.Cmd {
 	return cmd
 }
 
+// choose returns the flag that chooses the stage1 image.
+func (p *place) choose() string {
+	if filepath.IsAbs(p.stage1) {
+		return "--stage1-path=" + p.stage1
+	}
+	return "--stage1-name=" + p.stage1
+}
+
 // start starts a pod in the background.
 func (p *place) start(o options, args ...string) *running {
 	p.Helper()
@@ -77,11 +85,7 @@ func (p *place) start(o options, args ...string) *running {
 	}
 	uuid := filepath.Join(p.dir, fmt.Sprintf("uuid%d", p.pods))
 	p.pods++
-	stage1 := "--stage1-name=" + p.stage1
-	if filepath.IsAbs(p.stage1) {
-		stage1 = "--stage1-path=" + p.stage1
-	}
-	words := append([]string{"run", "--net=none", stage1, "--uuid-file-save=" + uuid}, o.flags...)
+	words := append([]string{"run", "--net=none", p.choose(), "--uuid-file-save=" + uuid}, o.flags...)
 	words = append(words, image)
 	if len(args) > 0 && !strings.HasPrefix(args[0], "--name=") {
 		words = append(words, "--name=app")
