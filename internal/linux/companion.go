@@ -1,6 +1,8 @@
 package linux
 
 import (
+	"bytes"
+	"encoding/gob"
 	"encoding/json"
 	"errors"
 	"io"
@@ -87,7 +89,8 @@ func (p Companion) Start(in Surroundings, files []*os.File, terminal bool) (*os.
 
 // spec returns a file in memory that says what the process is to become.
 func (p Companion) spec() (*os.File, error) {
-	text, err := json.Marshal(p)
+	var text bytes.Buffer
+	err := gob.NewEncoder(&text).Encode(p)
 	if err != nil {
 		return nil, err
 	}
@@ -96,7 +99,7 @@ func (p Companion) spec() (*os.File, error) {
 		return nil, os.NewSyscallError("memfd_create", err)
 	}
 	f := os.NewFile(uintptr(fd), companionName)
-	if _, err := f.WriteAt(text, 0); err != nil {
+	if _, err := f.WriteAt(text.Bytes(), 0); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil

@@ -1,6 +1,7 @@
 package linux
 
 import (
+	"encoding/gob"
 	"encoding/json"
 	"errors"
 	"io"
@@ -38,7 +39,7 @@ func BecomeCompanion() {
 // become returns only with a reason.
 func become(spec io.Reader, in Surroundings) *CompanionError {
 	var p Companion
-	if err := json.NewDecoder(spec).Decode(&p); err != nil {
+	if err := gob.NewDecoder(spec).Decode(&p); err != nil {
 		return &CompanionError{"read what to execute", unix.EINVAL}
 	}
 	for _, step := range []struct {

@@ -109,17 +109,31 @@ func TestCheck(t *testing.T) {
 	}
 }
 
-// TestNumbers looks at the numbers of two calls of which one has a number of its
-// own in x32.
+// TestNumbers looks at the numbers of two calls of which one has, besides, a
+// number of its own in x32.
 func TestNumbers(t *testing.T) {
 	t.Parallel()
-	f := Filter{Calls: []string{"execve", "getpid"}}
-	for _, n := range f.Numbers() {
-		if n.Arch == unix.AUDIT_ARCH_X86_64 && !slices.Equal(n.Calls, []uint32{59, 39, 1<<30 | 520, 1<<30 | 39}) {
-			t.Errorf("x86-64: %v", n.Calls)
+	const x32 = 1 << 30
+	two := map[uint32][][]uint32{
+		unix.AUDIT_ARCH_X86_64: {{39, 59}, {x32 | 39, x32 | 59, x32 | 520}}, unix.AUDIT_ARCH_I386: {{11, 20}},
+		unix.AUDIT_ARCH_AARCH64: {{172, 221}}, unix.AUDIT_ARCH_ARM: {{11, 20}},
+	}
+	for allow, want := range map[bool]map[uint32][][]uint32{
+		false: two,
+		true:  {unix.AUDIT_ARCH_X86_64: {slices.Concat(two[unix.AUDIT_ARCH_X86_64]...)}},
+	} {
+		f := Filter{Allow: allow, Calls: []string{"execve", "getpid"}}
+		got := make(map[uint32][][]uint32)
+		for _, n := range f.Numbers() {
+			got[n.Arch] = append(got[n.Arch], n.Calls)
 		}
-		if n.Arch == unix.AUDIT_ARCH_AARCH64 && !slices.Equal(n.Calls, []uint32{221, 172}) {
-			t.Errorf("aarch64: %v", n.Calls)
+		for arch, calls := range got {
+			if want[arch] == nil {
+				want[arch] = two[arch]
+			}
+			if !slices.EqualFunc(calls, want[arch], slices.Equal) {
+				t.Errorf("allow %v, %#x: %v, want %v", allow, arch, calls, want[arch])
+			}
 		}
 	}
 }

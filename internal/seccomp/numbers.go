@@ -23,20 +23,26 @@ func machines() []*arch.Info {
 }
 
 // Numbers returns the filter's calls by number, for each way of calling this
-// machine's kernel that there is.
+// machine's kernel that there is. Of an Allow filter those of x86-64 and x32 are
+// together: the kernel takes them for one, and what one list allows the other
+// would refuse.
 func (f *Filter) Numbers() []Numbers {
 	var all []Numbers
 	for _, machine := range machines() {
 		id := uint32(machine.ID)
 		i := slices.IndexFunc(all, func(n Numbers) bool { return n.Arch == id })
-		if i < 0 {
+		if i < 0 || !f.Allow {
 			i, all = len(all), append(all, Numbers{Arch: id})
 		}
-		for _, name := range f.Calls {
-			if number, ok := machine.SyscallNames[name]; ok {
-				all[i].Calls = append(all[i].Calls, uint32(number)|uint32(machine.SeccompMask))
+		var calls []uint32
+		// A name may have several numbers, of which the inverse map has any one.
+		for number, name := range machine.SyscallNumbers {
+			if slices.Contains(f.Calls, name) {
+				calls = append(calls, uint32(number)|uint32(machine.SeccompMask))
 			}
 		}
+		slices.Sort(calls)
+		all[i].Calls = append(all[i].Calls, calls...)
 	}
 	return all
 }
