@@ -40,16 +40,19 @@ var ordinary = regexp.MustCompile(`^(image: |Downloading |hint: |  CoreOS ACI Bu
 // one which was removed.
 const gone = `^[a-z]+: image ".*: no image IDs found$`
 
+// removed is what is said once an image was removed as often as it was fetched.
+const removed = `^[a-z]+: image ".*": it was removed from the store while it was fetched$`
+
 // strikes is what the processes of a storm do, each as often as it is listed.
 func strikes() []strike {
 	return []strike{
-		{args: "fetch coreos.com/top"},
-		{args: "fetch --pull-policy=new coreos.com/top coreos.com/etcd:v2.0.9"},
+		{args: "fetch coreos.com/top", errors: []string{removed}},
+		{args: "fetch --pull-policy=new coreos.com/top coreos.com/etcd:v2.0.9", errors: []string{removed}},
 		{args: "fetch https://coreos.com/images/coreos.com/base.aci"},
 		{args: "fetch @file"},
-		{args: "run coreos.com/top"},
+		{args: "run coreos.com/top", errors: []string{removed}},
 		{args: "run @file"},
-		{args: "run --pull-policy=update coreos.com/etcd:v2.0.9"},
+		{args: "run --pull-policy=update coreos.com/etcd:v2.0.9", errors: []string{removed}},
 		{args: "image rm @name", errors: []string{gone, `^rm: 1 image\(s\) cannot be removed$`}},
 		{args: "image rm @name", errors: []string{gone, `^rm: 1 image\(s\) cannot be removed$`}},
 		{args: "image gc --grace-period=0s"},

@@ -15,8 +15,8 @@ const (
 	// maxAtOnce is how many images are fetched at once.
 	maxAtOnce = 4
 	// maxTries bounds how often images are fetched again that were removed as
-	// soon as they were there.
-	maxTries = 3
+	// soon as they were there. Each time only what is gone is fetched.
+	maxTries = 10
 )
 
 // Want is one image of several that are wanted.
