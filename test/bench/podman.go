@@ -3,14 +3,11 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
-	"io/fs"
-	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 
 	"rkt/internal/build/tree"
+	peer "rkt/test/podman"
 )
 
 // podmanImage is the image's name in podman's storage.
@@ -35,11 +32,7 @@ func newPodman(w *workspace) (*podman, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &podman{rooms: rooms, cgroup: filepath.Base(w.dir), flags: []string{
-		"--root", w.path("podman"), "--storage-driver=overlay",
-		"--runroot", "/run/bench/run", "--tmpdir", "/run/bench/tmp", "--network-config-dir", "/run/bench/networks",
-		"--runtime=crun", "--cgroup-manager=cgroupfs", "--events-backend=none",
-	}}
+	p := &podman{rooms: rooms, cgroup: filepath.Base(w.dir), flags: peer.Options(w.path("podman"), "/run/bench")}
 	return p, nil
 }
 
@@ -99,12 +92,9 @@ func (p *podman) candidates() []candidate {
 	}
 }
 
-// run runs one container. The limits are given because podman's default is
-// more than a root without CAP_SYS_RESOURCE may set.
+// run runs one container.
 func (p *podman) run(ctx context.Context, flags ...string) (sample, error) {
-	args := append([]string{
-		"run", "--rm", "--cgroup-parent=/" + p.cgroup, "--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024",
-	}, flags...)
+	args := append(peer.Run(p.cgroup), flags...)
 	return p.rooms.timed(p.command(ctx, append(args, podmanImage, guestBusybox, "echo", marker)...))
 }
 
@@ -115,34 +105,5 @@ func (p *podman) remove() error {
 		return nil
 	}
 	p.rooms.close()
-	return filepath.WalkDir("/sys/fs/cgroup", func(path string, d fs.DirEntry, err error) error {
-		switch {
-		case errors.Is(err, fs.ErrNotExist):
-			return nil
-		case err != nil:
-			return err
-		case !d.IsDir() || d.Name() != p.cgroup:
-			return nil
-		}
-		if err := removeGroups(path); err != nil {
-			return fmt.Errorf("remove control groups: %w", err)
-		}
-		return fs.SkipDir
-	})
-}
-
-// removeGroups removes a control group and those below it, which are empty.
-func removeGroups(path string) error {
-	entries, err := os.ReadDir(path)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if e.IsDir() && !strings.HasPrefix(e.Name(), ".") {
-			if err := removeGroups(filepath.Join(path, e.Name())); err != nil {
-				return err
-			}
-		}
-	}
-	return os.Remove(path)
+	return peer.RemoveGroups(p.cgroup)
 }

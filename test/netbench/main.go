@@ -9,11 +9,13 @@
 // and how long `rkt run` on "default" takes beside `podman run`.
 //
 //	netbench --rkt=DIR/rkt --kvm=DIR/stage1-kvm.aci --container=DIR/stage1-coreos.aci
-//	         [--runs=10] [--time=1s] [--json]
+//	         [--starts=3] [--runs=5] [--time=1s] [--json]
 //
 // It runs as root. Everything it makes is below one temporary directory, or in
-// namespaces that end with it. Every round measures each candidate once. It reports
-// and judges nothing. The program is its own server in pods: netbench serve ADDRESS.
+// namespaces that end with it. Every round measures each candidate once. How fast a
+// machine is changes by a fifth from start to start, and stays so until its end, so
+// all are started several times. It reports and judges nothing. The program is its
+// own server in pods: netbench serve ADDRESS.
 package main
 
 import (
@@ -34,7 +36,8 @@ const wholeTimeout = 30 * time.Minute
 // options are the command line's.
 type options struct {
 	rkt, kvm, container string
-	runs                int
+	starts              int           // of every candidate
+	runs                int           // rounds with each start
 	time                time.Duration // of each measurement
 	json                bool
 }
@@ -77,14 +80,15 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.rkt, "rkt", "", "the rkt to measure")
 	f.StringVar(&o.kvm, "kvm", "", "the KVM stage1 image to measure")
 	f.StringVar(&o.container, "container", "", "the container stage1 image to measure")
-	f.IntVar(&o.runs, "runs", 10, "rounds to measure")
+	f.IntVar(&o.starts, "starts", 3, "how often all are started")
+	f.IntVar(&o.runs, "runs", 5, "rounds to measure after each start")
 	f.DurationVar(&o.time, "time", time.Second, "how long each measurement takes")
 	f.BoolVar(&o.json, "json", false, "print JSON instead of a table")
 	if err := f.Parse(args); err != nil {
 		return o, err
 	}
-	if o.runs < 1 || o.time <= 0 || f.NArg() > 0 {
-		return o, errors.New("usage: netbench --rkt=FILE --kvm=FILE --container=FILE [--runs=N] [--time=DURATION] [--json]")
+	if o.starts < 1 || o.runs < 1 || o.time <= 0 || f.NArg() > 0 {
+		return o, errors.New("usage: netbench --rkt=FILE --kvm=FILE --container=FILE [--starts=N] [--runs=N] [--time=DURATION] [--json]")
 	}
 	for _, path := range []*string{&o.rkt, &o.kvm, &o.container} {
 		abs, err := filepath.Abs(*path)

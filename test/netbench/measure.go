@@ -11,6 +11,8 @@ import (
 	"slices"
 	"text/tabwriter"
 	"time"
+
+	peer "rkt/test/podman"
 )
 
 // Names of the candidates.
@@ -20,6 +22,8 @@ const (
 	nameContainer = "rkt, container"
 	namePodman    = "podman, its bridge"
 )
+
+func candidates() []string { return []string{nameMachine, namePlain, nameContainer, namePodman} }
 
 // result is what one candidate did: medians of all rounds.
 type result struct {
@@ -55,56 +59,72 @@ func measure(ctx context.Context, o options) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, pods.collect()) }()
-	peer, err := newPodman(dir)
+	containers, err := newPodman(dir)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, removeGroups(filepath.Base(dir))) }()
+	defer func() { err = errors.Join(err, peer.RemoveGroups(filepath.Base(dir))) }()
 	results := map[string]*result{}
-	if err := measureSpeeds(ctx, o, dir, pods, peer, results); err != nil {
+	for _, name := range candidates() {
+		results[name] = &result{Name: name}
+	}
+	if err := measureSpeeds(ctx, o, dir, pods, containers, results); err != nil {
 		return err
 	}
-	if err := measureRuns(ctx, o, dir, pods, peer, results); err != nil {
+	if err := measureRuns(ctx, o, dir, pods, containers, results); err != nil {
 		return err
 	}
 	return report(o, results)
 }
 
-// measureSpeeds measures all servers, round by round, while the others idle.
-func measureSpeeds(ctx context.Context, o options, dir string, pods *rkt, peer *podman, results map[string]*result) error {
+// measureSpeeds starts all servers several times, and measures them.
+func measureSpeeds(ctx context.Context, o options, dir string, pods *rkt, containers *podman, results map[string]*result) error {
+	machine, err := newPlain(dir)
+	if err != nil {
+		return err
+	}
+	for start := range o.starts {
+		fmt.Fprintf(os.Stderr, "netbench: start %d of %d\n", start+1, o.starts)
+		if err := measureStart(ctx, o, pods, machine, containers, results); err != nil {
+			return err
+		}
+		if err := pods.collect(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// measureStart starts all servers, measures them, and ends them.
+func measureStart(ctx context.Context, o options, pods *rkt, machine *plain, containers *podman, results map[string]*result) error {
 	var servers []*server
 	defer func() {
 		for _, s := range servers {
 			s.stop()
 		}
 	}()
-	add := func(s *server, err error) error {
-		if err == nil {
-			servers = append(servers, s)
-			results[s.name] = &result{Name: s.name}
+	for _, serve := range []func() (*server, error){
+		func() (*server, error) { return pods.serve(ctx, nameMachine, o.kvm) },
+		func() (*server, error) {
+			if err := pods.imitate(nameMachine, machine); err != nil {
+				return nil, err
+			}
+			return machine.serve(ctx, namePlain)
+		},
+		func() (*server, error) { return pods.serve(ctx, nameContainer, o.container) },
+		func() (*server, error) { return containers.serve(ctx, namePodman) },
+	} {
+		s, err := serve()
+		if err != nil {
+			return err
 		}
-		return err
+		servers = append(servers, s)
 	}
-	if err := add(pods.serve(ctx, nameMachine, o.kvm)); err != nil {
-		return err
-	}
-	args, root, err := pods.hypervisor(nameMachine)
-	if err != nil {
-		return err
-	}
-	machine, err := newPlain(dir, args, root)
-	if err != nil {
-		return err
-	}
-	if err := add(machine.serve(ctx, namePlain)); err != nil {
-		return err
-	}
-	if err := add(pods.serve(ctx, nameContainer, o.container)); err != nil {
-		return err
-	}
-	if err := add(peer.serve(ctx, namePodman)); err != nil {
-		return err
-	}
+	return measureServers(o, servers, results)
+}
+
+// measureServers measures round by round, one server while the others idle.
+func measureServers(o options, servers []*server, results map[string]*result) error {
 	for round := range o.runs + 1 {
 		for i := range servers {
 			s := servers[(i+round)%len(servers)]
@@ -114,7 +134,8 @@ func measureSpeeds(ctx context.Context, o options, dir string, pods *rkt, peer *
 			}
 			fmt.Fprintf(os.Stderr, "netbench: round %d of %d: %s: to %.0f, from %.0f Mbit/s, %.0f µs\n", round, o.runs, s.name, got.in, got.out, got.trip)
 			if round > 0 { // the first fills caches
-				results[s.name].speeds = append(results[s.name].speeds, got)
+				r := results[s.name]
+				r.speeds = append(r.speeds, got)
 			}
 		}
 	}
@@ -122,7 +143,7 @@ func measureSpeeds(ctx context.Context, o options, dir string, pods *rkt, peer *
 }
 
 // measureRuns measures how long pods take that only say hello.
-func measureRuns(ctx context.Context, o options, dir string, pods *rkt, peer *podman, results map[string]*result) error {
+func measureRuns(ctx context.Context, o options, dir string, pods *rkt, containers *podman, results map[string]*result) error {
 	uuid := filepath.Join(dir, "uuid")
 	commands := []struct {
 		name string
@@ -130,7 +151,7 @@ func measureRuns(ctx context.Context, o options, dir string, pods *rkt, peer *po
 	}{
 		{nameMachine, func() *exec.Cmd { return pods.command(ctx, o.kvm, uuid, "hello") }},
 		{nameContainer, func() *exec.Cmd { return pods.command(ctx, o.container, uuid, "hello") }},
-		{namePodman, func() *exec.Cmd { return peer.command(ctx, nil, "hello") }},
+		{namePodman, func() *exec.Cmd { return containers.command(ctx, nil, "hello") }},
 	}
 	for round := range o.runs + 1 {
 		for i := range commands {
@@ -153,40 +174,10 @@ func measureRuns(ctx context.Context, o options, dir string, pods *rkt, peer *po
 	return nil
 }
 
-// removeGroups removes the control groups of podman's containers, which have
-// ended, in all hierarchies.
-func removeGroups(name string) error {
-	var errs []error
-	for _, pattern := range []string{"/sys/fs/cgroup/" + name, "/sys/fs/cgroup/*/" + name} {
-		found, err := filepath.Glob(pattern)
-		errs = append(errs, err)
-		for _, group := range found {
-			errs = append(errs, removeGroup(group))
-		}
-	}
-	return errors.Join(errs...)
-}
-
-// removeGroup removes a control group, after those below it.
-func removeGroup(path string) error {
-	entries, err := os.ReadDir(path)
-	if err != nil {
-		return err
-	}
-	for _, e := range entries {
-		if e.IsDir() {
-			if err := removeGroup(filepath.Join(path, e.Name())); err != nil {
-				return err
-			}
-		}
-	}
-	return os.Remove(path)
-}
-
 // report prints medians and ratios.
 func report(o options, results map[string]*result) error {
 	var all []*result
-	for _, name := range []string{nameMachine, namePlain, nameContainer, namePodman} {
+	for _, name := range candidates() {
 		r := results[name]
 		r.conclude()
 		all = append(all, r)
@@ -200,7 +191,7 @@ func report(o options, results map[string]*result) error {
 		return json.NewEncoder(os.Stdout).Encode(map[string]any{"results": all, "ratios": ratios})
 	}
 	t := tabwriter.NewWriter(os.Stdout, 0, 8, 2, ' ', tabwriter.AlignRight)
-	fmt.Fprintf(t, "medians of %d rounds\tto the pod, Mbit/s\tfrom it, Mbit/s\tround trip, µs\trun, ms\t\n", o.runs)
+	fmt.Fprintf(t, "medians of %d starts with %d rounds\tto the pod, Mbit/s\tfrom it, Mbit/s\tround trip, µs\trun, ms\t\n", o.starts, o.runs)
 	for _, r := range all {
 		fmt.Fprintf(t, "%s\t%.0f\t%.0f\t%.0f\t%s\t\n", r.Name, r.In, r.Out, r.Trip, orNothing("%.0f", r.Run))
 	}

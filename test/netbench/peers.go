@@ -14,6 +14,8 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	peer "rkt/test/podman"
 )
 
 // podman is podman with crun and storage of its own.
@@ -45,17 +47,13 @@ func copyProgram(to string) error {
 }
 
 // command runs this program in a container on the default network. crun refuses
-// to run where both versions of the control groups are mounted, so the newer goes;
-// the limits are given because podman's are more than some roots may set.
+// to run where both versions of the control groups are mounted, so the newer goes.
 func (p *podman) command(ctx context.Context, flags []string, args ...string) *exec.Cmd {
 	words := []string{
 		"--mount", "sh", "-c", `umount -l /sys/fs/cgroup/unified 2>/dev/null; exec "$@"`, "sh",
-		"podman", "--root", p.dir, "--runroot", "/run/netbench/run", "--tmpdir", "/run/netbench/tmp",
-		"--network-config-dir", "/run/netbench/networks", "--storage-driver=overlay", "--runtime=crun",
-		"--cgroup-manager=cgroupfs", "--events-backend=none",
-		"run", "--rm", "--cgroup-parent=/" + filepath.Base(filepath.Dir(p.dir)),
-		"--ulimit=nofile=1024:1024", "--ulimit=nproc=1024:1024",
+		"podman",
 	}
+	words = slices.Concat(words, peer.Options(p.dir, "/run/netbench"), peer.Run(filepath.Base(filepath.Dir(p.dir))))
 	words = append(append(words, flags...), "--rootfs", p.root, "/netbench")
 	return exec.CommandContext(ctx, "unshare", append(words, args...)...)
 }
@@ -86,8 +84,8 @@ const (
 )
 
 // newPlain makes the machine's disk and the bridge.
-func newPlain(dir string, args []string, root string) (*plain, error) {
-	p := &plain{args: slices.Clone(args), root: root, disk: filepath.Join(dir, "plain.img")}
+func newPlain(dir string) (*plain, error) {
+	p := &plain{disk: filepath.Join(dir, "plain.img")}
 	tree := filepath.Join(dir, "plain")
 	busybox, err := exec.LookPath("busybox")
 	if err != nil {
@@ -120,7 +118,7 @@ func newPlain(dir string, args []string, root string) (*plain, error) {
 			return nil, err
 		}
 	}
-	return p, p.useInit("/usr/bin/init")
+	return p, nil
 }
 
 // useInit changes what the kernel starts.

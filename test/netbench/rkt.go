@@ -82,25 +82,26 @@ func (r *rkt) status(uuidFile, name string) (string, error) {
 	return "", errors.Join(err, fmt.Errorf("rkt status says nothing of %s", name))
 }
 
-// hypervisor returns the command line of a pod's QEMU, and the directory that it
-// runs in as its root.
-func (r *rkt) hypervisor(name string) (args []string, root string, err error) {
+// imitate gives a machine the command line of a pod's QEMU, and the directory that
+// it runs in as its root.
+func (r *rkt) imitate(name string, m *plain) error {
 	pid, err := r.status(filepath.Join(r.data, strings.ReplaceAll(name, " ", "-")), "pid")
 	if err != nil {
-		return nil, "", err
+		return err
 	}
 	if _, err := strconv.Atoi(pid); err != nil {
-		return nil, "", err
+		return err
 	}
 	b, err := os.ReadFile("/proc/" + pid + "/cmdline")
 	if err != nil {
-		return nil, "", err
+		return err
 	}
 	machines, err := filepath.Glob(filepath.Join(r.data, "cas/tree/*/rootfs/machine"))
 	if err != nil || len(machines) != 1 {
-		return nil, "", fmt.Errorf("%d directories of machines (%w)", len(machines), err)
+		return fmt.Errorf("%d directories of machines (%w)", len(machines), err)
 	}
-	return strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00"), machines[0], nil
+	m.args, m.root = strings.Split(strings.TrimSuffix(string(b), "\x00"), "\x00"), machines[0]
+	return m.useInit("/usr/bin/init")
 }
 
 // collect removes pods that have ended.
