@@ -5,7 +5,6 @@ import (
 	"net"
 	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"rkt/internal/errhint"
 	"rkt/internal/linux"
 	"rkt/internal/linux/linuxtest"
+	"rkt/internal/network/networktest"
 	"rkt/internal/stage1"
 )
 
@@ -351,19 +351,7 @@ func TestAddressTaken(t *testing.T) {
 // network, which says so, and nothing is left.
 func TestNoFilter(t *testing.T) {
 	h := needHost(t)
-	for _, program := range []string{"iptables", "ip6tables", "nft"} {
-		path, err := exec.LookPath(program)
-		if err != nil {
-			continue
-		}
-		if path, err = filepath.EvalSymlinks(path); err != nil {
-			t.Fatal(err)
-		}
-		if err := unix.Mount("/dev/null", path, "", unix.MS_BIND, ""); err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = unix.Unmount(path, 0) })
-	}
+	networktest.HideFilters(t)
 	_, err := Setup(t.Context(), h.options("default"))
 	if err == nil || !strings.Contains(err.Error(), "iptables") || !strings.Contains(errhint.Of(err), "--net=none") {
 		t.Errorf("got %v, hint %q", err, errhint.Of(err))

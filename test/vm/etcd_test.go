@@ -81,49 +81,53 @@ func (h *host) etcdctl(members []*member, args ...string) string {
 	return ""
 }
 
-// TestEtcdCluster: three members in three pods form a cluster; one is killed,
-// two keep serving, and a new one joins, in a container.
+// TestEtcdCluster: three members in three pods form a cluster; one is killed, two
+// keep serving, and a new one joins. All are machines, or some are containers.
 func TestEtcdCluster(t *testing.T) {
 	if _, err := exec.LookPath("etcdctl"); err != nil {
 		t.Fatal(err)
 	}
+	for _, c := range []struct {
+		name   string
+		first  [3]string // stage1 images; the first member is killed
+		joined string
+	}{
+		{"machines", [3]string{stage1File, stage1File, stage1File}, stage1File},
+		{"with containers", [3]string{stage1File, containerFile, stage1File}, containerFile},
+	} {
+		t.Run(c.name, func(t *testing.T) { etcdCluster(t, c.first, c.joined) })
+	}
+}
+
+func etcdCluster(t *testing.T, first [3]string, joins string) {
 	h, before := needNetwork(t)
 	image := h.write("etcd.aci", etcdImage(t))
 	var peers []string
-	for n := range 3 {
+	for n := range first {
 		peers = append(peers, fmt.Sprintf("m%d=http://172.16.28.%d:2380", n, 101+n))
 	}
 	var members []*member
-	for n := range 3 {
-		members = append(members, h.startMember(stage1File, image, fmt.Sprintf("m%d", n), fmt.Sprintf("172.16.28.%d", 101+n), strings.Join(peers, ","), "new"))
+	for n, stage1 := range first {
+		members = append(members, h.startMember(stage1, image, fmt.Sprintf("m%d", n), fmt.Sprintf("172.16.28.%d", 101+n), strings.Join(peers, ","), "new"))
 	}
 	h.etcdctl(members, "put", "before", "one")
-	h.etcdctl(members[1:2], "endpoint", "health")
+	for _, m := range members { // each has the others
+		h.etcdctl([]*member{m}, "endpoint", "health")
+	}
 
 	members[0].kill()
 	h.awaitState(members[0].pod, "exited")
 	rest := members[1:]
 	h.etcdctl(rest, "put", "after", "two")
-	if got := h.etcdctl(rest, "get", "--print-value-only", "before"); strings.TrimSpace(got) != "one" {
-		t.Errorf("before is %q", got)
+	for _, m := range rest {
+		if got := h.etcdctl([]*member{m}, "get", "--print-value-only", "before"); strings.TrimSpace(got) != "one" {
+			t.Errorf("before is %q for %s", got, m.name)
+		}
 	}
 
-	var list struct {
-		Members []struct {
-			ID   uint64
-			Name string
-		}
-	}
-	if err := json.Unmarshal([]byte(h.etcdctl(rest, "member", "list", "-w", "json")), &list); err != nil {
-		t.Fatal(err)
-	}
-	for _, m := range list.Members {
-		if m.Name == "m0" {
-			h.etcdctl(rest, "member", "remove", fmt.Sprintf("%x", m.ID))
-		}
-	}
+	h.forgetMember(rest, "m0")
 	h.etcdctl(rest, "member", "add", "m3", "--peer-urls=http://172.16.28.104:2380")
-	joined := h.startMember(containerFile, image, "m3", "172.16.28.104", strings.Join(append(peers[1:], "m3=http://172.16.28.104:2380"), ","), "existing")
+	joined := h.startMember(joins, image, "m3", "172.16.28.104", strings.Join(append(peers[1:], "m3=http://172.16.28.104:2380"), ","), "existing")
 	if got := h.etcdctl([]*member{joined}, "get", "--print-value-only", "after"); strings.TrimSpace(got) != "two" {
 		t.Errorf("after is %q for the new member", got)
 	}
@@ -132,4 +136,25 @@ func TestEtcdCluster(t *testing.T) {
 		m.wait()
 	}
 	h.expectNetworkState(before)
+}
+
+// forgetMember takes one that is no more out of its cluster.
+func (h *host) forgetMember(rest []*member, name string) {
+	h.Helper()
+	var list struct {
+		Members []struct {
+			ID   uint64
+			Name string
+		}
+	}
+	if err := json.Unmarshal([]byte(h.etcdctl(rest, "member", "list", "-w", "json")), &list); err != nil {
+		h.Fatal(err)
+	}
+	for _, m := range list.Members {
+		if m.Name == name {
+			h.etcdctl(rest, "member", "remove", fmt.Sprintf("%x", m.ID))
+			return
+		}
+	}
+	h.Fatalf("there is no member %s: %+v", name, list.Members)
 }

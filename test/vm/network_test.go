@@ -311,12 +311,49 @@ func TestNetworkRefused(t *testing.T) {
 		if test.port != "" {
 			args = slices.Insert(args, 2, test.port)
 		}
-		r := h.rkt(args...)
-		if r.Status != 254 || !strings.Contains(r.Stderr, test.want) {
-			t.Errorf("%v: status %d, want 254 and %q in\n%s", args, r.Status, test.want, r.Stderr)
-		}
-		h.expectNetworkState(before)
+		h.refuseNetwork(before, test.want, args...)
 	}
+}
+
+// refuseNetwork runs a command that must fail with the words and leave nothing.
+func (h *host) refuseNetwork(before, words string, args ...string) {
+	h.Helper()
+	r := h.rkt(args...)
+	if r.Status != 254 || r.Stdout != "" || !strings.Contains(r.Stderr, words) {
+		h.Errorf("%v: status %d, want 254 and %q in\n%s%s", args, r.Status, words, r.Stdout, r.Stderr)
+	}
+	h.expectNetworkState(before)
+}
+
+// TestNetworkOutOfReach: what a pod's network needs is there, but not for this
+// pod. None is started, and those that run are not disturbed.
+func TestNetworkOutOfReach(t *testing.T) {
+	h, empty := needNetwork(t)
+	server := h.startIn(nspawn(), "--net=default:IP=172.16.28.77", "--port=18084:80", probeID(t), "--", "serve", ":80")
+	server.out.await(t, "ready")
+	before := h.networkState()
+	h.refuseNetwork(before, "172.16.28.77 is not available", "run", "--net=default:IP=172.16.28.77", probeID(t))
+	h.refuseNetwork(before, "port tcp-0.0.0.0:18084 is taken", "run", "--net=default", "--port=18084:80", probeID(t))
+	h.configureNetwork("10-broken.conf", `{"name":`)
+	h.refuseNetwork(before, "10-broken.conf: unexpected end of JSON input", "run", "--net=default", probeID(t))
+	if err := os.Remove(filepath.Join(h.config(), "net.d", "10-broken.conf")); err != nil {
+		t.Fatal(err)
+	}
+	if got := ask("172.16.28.77:80"); got != "172.16.28.1" {
+		t.Errorf("the pod that has the address sees %q", got)
+	}
+	server.signal(syscall.SIGTERM)
+	server.expect(128 + int(syscall.SIGTERM))
+	h.expectNetworkState(empty)
+
+	// Nor is there a default network on a host that can't filter.
+	restore := networktest.HideFilters(t)
+	r := h.rkt("run", "--net=default", probeID(t))
+	if r.Status != 254 || !strings.Contains(r.Stderr, "iptables") || !strings.Contains(r.Stderr, "hint: ") || !strings.Contains(r.Stderr, "--net=none") {
+		t.Errorf("without a filter: status %d\n%s", r.Status, r.Stderr)
+	}
+	restore()
+	h.expectNetworkState(empty)
 }
 
 // containerFile is the stage1 image of containers, beside rkt.
@@ -326,7 +363,7 @@ const containerFile = "stage1-coreos.aci"
 // as many addresses, all are reached from one of them, and nothing is left.
 func TestManyPodsAtOnce(t *testing.T) {
 	h, before := needNetwork(t)
-	containers, machines := 20, 2
+	containers, machines := 20, 6
 	if *soak {
 		machines = 20
 	}
