@@ -54,7 +54,9 @@ func (p *program) launch(cmd *cobra.Command, made *pod.Pod, l *launch) (started 
 	if err != nil {
 		return false, fmt.Errorf("start pod: %w", err)
 	}
-	l.args = p.runArgs(cmd, made.UUID, l)
+	if l.args, err = p.runArgs(cmd, made, l); err != nil {
+		return false, fmt.Errorf("start pod: %w", err)
+	}
 	if l.unmount, err = l.showTrees(); err != nil {
 		return false, fmt.Errorf("mount the apps: %w", err)
 	}
@@ -96,13 +98,23 @@ func (l *launch) showTrees() (unmount func(), err error) {
 	return pod.ShowTrees(filepath.Join(tree.Path, "rootfs"), l.apps)
 }
 
-func (p *program) runArgs(cmd *cobra.Command, uuid string, l *launch) []string {
+func (p *program) runArgs(cmd *cobra.Command, made *pod.Pod, l *launch) ([]string, error) {
 	insecure := &p.global.insecure
+	var users stage1.IDRange
+	private, err := made.PrivateUsers()
+	if private && err == nil {
+		users, err = made.TakeIDRange()
+	}
+	if err != nil {
+		return nil, err
+	}
 	args, unsupported := stage1.RunArgs{
 		Debug:               p.global.debug,
 		Net:                 l.run.network.net.requests(),
 		DNS:                 l.run.network.mode(),
 		Interactive:         l.run.interactive,
+		PrivateUsers:        users,
+		IPC:                 stage1.IPCMode(l.run.ipc),
 		LocalConfig:         string(p.global.localConfig),
 		Hostname:            l.run.hostname,
 		DisableCapabilities: insecure.has(insecureCapabilities),
@@ -110,12 +122,12 @@ func (p *program) runArgs(cmd *cobra.Command, uuid string, l *launch) []string {
 		DisableSeccomp:      insecure.has(insecureSeccomp),
 		RequireIsolation:    stage1.Isolation(l.run.isolation),
 		Register:            bool(l.run.register),
-		UUID:                uuid,
+		UUID:                made.UUID,
 	}.Args(l.stage1.Version)
 	for _, option := range unsupported {
 		p.messages(cmd).printf("warning: %s option is not supported by stage1", option)
 	}
-	return args
+	return args, nil
 }
 
 // runDetached returns when the pod's apps run. From then on nothing of this

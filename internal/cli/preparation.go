@@ -62,7 +62,9 @@ func (prep *preparation) prepare(ctx context.Context, made *pod.Pod) error {
 	if prep.stage1, err = prep.findStage1(ctx); err != nil {
 		return errors.Join(err, prep.unlock())
 	}
-	err = prep.fill(ctx, made)
+	if err = prep.run.users.checkStage1(prep.stage1); err == nil {
+		err = prep.fill(ctx, made)
+	}
 	if err := errors.Join(err, prep.unlock()); err != nil {
 		return fmt.Errorf("prepare pod: %w", err)
 	}
@@ -86,12 +88,28 @@ func (prep *preparation) fill(ctx context.Context, made *pod.Pod) error {
 	if _, err := made.AllocateUID(); err != nil {
 		return err
 	}
+	if err := prep.writeChoices(made); err != nil {
+		return err
+	}
+	return made.WriteFile(stage1.PodManifestFile, prep.content.text)
+}
+
+// writeChoices writes what the user has said of the pod as a whole.
+func (prep *preparation) writeChoices(made *pod.Pod) error {
 	if size := stage1.DiskSize(prep.run.disk); size != 0 {
 		if err := made.WriteFile(stage1.DiskSizeFile, size.File()); err != nil {
 			return err
 		}
 	}
-	return made.WriteFile(stage1.PodManifestFile, prep.content.text)
+	if !prep.run.noOverlay {
+		if err := made.WriteFile(stage1.OverlayFile, nil); err != nil {
+			return err
+		}
+	}
+	if !prep.run.users {
+		return nil
+	}
+	return made.WantPrivateUsers()
 }
 
 // addApp writes what the stage1 is to know of an app.

@@ -34,6 +34,9 @@ type run struct {
 	detach      bool
 	remove      bool
 	disk        diskFlag
+	noOverlay   bool
+	users       privateUsers
+	ipc         ipcFlag
 }
 
 func newRunFlags() *run {
@@ -74,7 +77,9 @@ func (r *run) addContent(flags *pflag.FlagSet) {
 	flags.Var(&r.ports, "port", portUsage)
 	r.disk.add(flags)
 	flags.StringVar(&r.manifest, "pod-manifest", "", "file with the whole manifest of the pod, in place of images and what is said about them")
-	addUnsupported(flags, "mount", "no-overlay", "private-users", "stderr", "stdin", "stdout", "volume")
+	flags.BoolVar(&r.noOverlay, "no-overlay", false, "copy the images for the pod instead of putting overlays on them")
+	r.users.add(flags)
+	addUnsupported(flags, "mount", "stderr", "stdin", "stdout", "volume")
 }
 
 // addStart adds the flags that say how a pod is started.
@@ -86,7 +91,7 @@ func (r *run) addStart(flags *pflag.FlagSet) {
 	flags.BoolVar(&r.detach, "detach", false, "return when the apps run, and print the pod's UUID")
 	flags.BoolVar(&r.remove, "rm", false, "remove the pod when it has ended")
 	flags.BoolVar((*bool)(&r.register), "mds-register", false, "register the pod with the metadata service")
-	addUnsupported(flags, "ipc")
+	flags.Var(&r.ipc, "ipc", "shared memory and the like: private (the pod's), parent (the host's), or auto (the stage1's choice)")
 }
 
 // maxHostname is how long Linux lets a host name be.
@@ -145,6 +150,9 @@ func (p *program) withPreparation(cmd *cobra.Command, r *run, do func(*preparati
 	}
 	if err != nil {
 		return usage(cmd, err)
+	}
+	if err := r.users.check(); err != nil {
+		return err
 	}
 	if err := r.register.check(cmd.Context()); err != nil {
 		return err

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -58,6 +59,9 @@ func ended(t *testing.T, pods *pod.Pods, programs tree) *pod.Pod {
 	if err := errors.Join(p.SetStage1(s), p.WriteFile("pod", []byte(podManifest)), p.Start(), p.Close()); err != nil {
 		t.Fatal(err)
 	}
+	// Between fork and exec, what other tests start has the lock as well.
+	syscall.ForkLock.RLock()
+	defer syscall.ForkLock.RUnlock()
 	return p
 }
 

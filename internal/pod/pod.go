@@ -67,10 +67,14 @@ func allPlaces() []place {
 func visiblePlaces() []place { return []place{prepare, prepared, run, exitedGarbage} }
 
 // Pods are all pods of one data directory.
-type Pods struct{ data string }
+type Pods struct {
+	data string
+	// IDRanges is where the host's pods take their ids from.
+	IDRanges IDRanges
+}
 
 // In returns the pods below the data directory, which may not exist yet.
-func In(dataDir string) *Pods { return &Pods{data: dataDir} }
+func In(dataDir string) *Pods { return &Pods{data: dataDir, IDRanges: idRanges} }
 
 func (ps *Pods) placeDir(at place) string { return filepath.Join(ps.data, "pods", string(at)) }
 

@@ -3,6 +3,7 @@ package pod
 import (
 	"context"
 	"errors"
+	"fmt"
 	"os"
 
 	"rkt/internal/fault"
@@ -70,6 +71,9 @@ func (c *Collector) removeNeverRun(p *Pod, event Event) error {
 // was. It unmounts nothing; at a mount it stops.
 func (p *Pod) erase() (err error) {
 	fault.Point("pod.erase.before")
+	if err := p.releaseIDRange(); err != nil {
+		return fmt.Errorf("give ids back: %w", err)
+	}
 	dir, err := os.Open(p.Path())
 	if err != nil {
 		return err

@@ -14,6 +14,7 @@ import (
 	"rkt/internal/fault"
 	"rkt/internal/linux"
 	"rkt/internal/stage1"
+	"rkt/internal/treecopy"
 )
 
 // Where the layers of trees are, in the pod's directory.
@@ -25,7 +26,8 @@ const (
 // ShowTrees shows a stage1 with the app format "tree" what it expects: its own
 // tree, from stage1Root, at stage1/rootfs, and that of each app at
 // stage1/rootfs/opt/stage2/APP/rootfs, all of them writable. What is written
-// stays in the pod's directory. The working directory is the pod's.
+// stays in the pod's directory: an overlay's layer, or copies of all if the pod was
+// prepared without overlays. The working directory is the pod's.
 //
 // The mounts are in a mount namespace of the calling thread, to which the
 // goroutine is locked from then on: it must go on to execute the stage1, or call
@@ -40,7 +42,12 @@ func ShowTrees(stage1Root string, apps []string) (unmount func(), err error) {
 	if err := unix.Mount("", "/", "", unix.MS_REC|unix.MS_SLAVE, ""); err != nil {
 		return nil, os.NewSyscallError("make mounts slaves", err)
 	}
-	var t trees
+	t := trees{copies: true}
+	if _, err := os.Lstat(stage1.OverlayFile); err == nil {
+		t.copies = false
+	} else if !errors.Is(err, os.ErrNotExist) {
+		return nil, err
+	}
 	err = t.showStage1(stage1Root)
 	for _, app := range apps {
 		if err == nil {
@@ -55,7 +62,10 @@ func ShowTrees(stage1Root string, apps []string) (unmount func(), err error) {
 }
 
 // trees are mounts of a pod, in their order.
-type trees struct{ mounted []string }
+type trees struct {
+	copies  bool // rather than overlays
+	mounted []string
+}
 
 // unmount detaches everything, as far as it is there.
 func (t *trees) unmount() {
@@ -161,9 +171,13 @@ func (t *trees) showApp(name string) error {
 	return copyFile(stage1.AppManifestFile(name), filepath.Join(dir, "manifest"))
 }
 
-// layer mounts an overlay at a path, on a lower mount, which is given away.
+// layer mounts an overlay at a path, on a lower mount, which is given away; or a
+// copy of that.
 func (t *trees) layer(name string, lower *os.File, at string) error {
 	dir := filepath.Join(layersDir, name)
+	if t.copies {
+		return t.copyOf(lower, filepath.Join(dir, "copy"), at)
+	}
 	below := filepath.Join(dir, "lower")
 	if err := t.attach(lower, below); err != nil {
 		return err
@@ -175,6 +189,26 @@ func (t *trees) layer(name string, lower *os.File, at string) error {
 		return err
 	}
 	return t.attach(mount, at)
+}
+
+// copyOf copies a mount, which is given away, and mounts the copy at a path.
+func (t *trees) copyOf(mount *os.File, to, at string) error {
+	defer mount.Close()
+	fault.Point("run.copy.before")
+	if err := treecopy.Copy(to, mount); err != nil {
+		return err
+	}
+	fault.Point("run.copy.after")
+	dir, err := os.OpenFile(to, unix.O_PATH|unix.O_DIRECTORY, 0)
+	if err != nil {
+		return err
+	}
+	defer dir.Close()
+	bind, err := linux.Bind(dir, 0)
+	if err != nil {
+		return err
+	}
+	return t.attach(bind, at)
 }
 
 // attach attaches a mount at a directory, made if missing, and gives it away.

@@ -12,9 +12,11 @@ type RunArgs struct {
 	Debug       bool
 	Net         NetRequests
 	Interactive bool
-	LocalConfig string
-	Hostname    string // empty: the stage1's default
-	DNS         DNSMode
+	// PrivateUsers are the ids of the host's that are the pod's, none for all.
+	PrivateUsers IDRange
+	LocalConfig  string
+	Hostname     string // empty: the stage1's default
+	DNS          DNSMode
 	// The three switches of --insecure-options for running.
 	DisableCapabilities bool
 	DisablePaths        bool
@@ -24,6 +26,7 @@ type RunArgs struct {
 	RequireIsolation Isolation
 	// Register makes the pod known to the metadata service.
 	Register bool
+	IPC      IPCMode // "" for the stage1's choice
 	UUID     string
 }
 
@@ -44,12 +47,14 @@ func (a RunArgs) Args(version int) (args, unsupported []string) {
 	add(a.Debug, 1, "--debug", false)
 	add(true, 1, "--net="+a.Net.String(), false)
 	add(a.Interactive, 1, "--interactive", false)
+	add(a.PrivateUsers.String() != "", 1, "--private-users="+a.PrivateUsers.String(), false)
 	add(a.LocalConfig != "", 1, "--local-config="+a.LocalConfig, false)
 	add(a.Hostname != "", 2, "--hostname="+a.Hostname, false)
 	add(a.DNS.String() != "", 4, "--dns-conf-mode="+a.DNS.String(), false)
 	add(a.DisableCapabilities, 3, "--disable-capabilities-restriction", true)
 	add(a.DisablePaths, 3, "--disable-paths", true)
 	add(a.DisableSeccomp, 3, "--disable-seccomp", true)
+	add(a.IPC != "", 6, "--ipc="+string(a.IPC), false)
 	// A stage1 that can't be told was asked.
 	add(a.RequireIsolation != "", 7, "--require-isolation="+string(a.RequireIsolation), true)
 	add(a.Register, 7, "--mds-register", false)
@@ -71,6 +76,15 @@ func ParseRunArgs(args []string) (a RunArgs, err error) {
 			}
 		case "--dns-conf-mode":
 			if a.DNS, err = ParseDNSMode(value); err != nil {
+				return a, fmt.Errorf("%s: %w", name, err)
+			}
+		case "--private-users":
+			if a.PrivateUsers, err = ParseIDRange(value); err != nil {
+				return a, fmt.Errorf("%s: %w", name, err)
+			}
+		case "--ipc":
+			a.IPC = IPCMode(value)
+			if err = a.IPC.Check(); err != nil {
 				return a, fmt.Errorf("%s: %w", name, err)
 			}
 		case "--local-config":

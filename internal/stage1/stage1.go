@@ -54,11 +54,17 @@ const (
 
 // Files in a pod's directory.
 const (
-	PodManifestFile  = "pod"
-	PidFile          = "pid"
-	UIDFile          = "uid"
-	DiskSizeFile     = "disk-size" // see DiskSize
-	ControlSocket    = "control"
+	PodManifestFile = "pod"
+	PidFile         = "pid"
+	UIDFile         = "uid"
+	DiskSizeFile    = "disk-size" // see DiskSize
+	ControlSocket   = "control"
+	// OverlayFile is empty. Without it the apps' roots are to be copies of their
+	// images, not overlays on them.
+	OverlayFile = "overlay-prepared"
+	// PrivateUsersFile is there if the pod has user namespaces of its own, and has
+	// its IDRange once it was started.
+	PrivateUsersFile = "private-users-prepared"
 	Stage1Manifest   = "stage1/manifest"
 	StatusDir        = "stage1/rootfs/rkt/status"
 	EnvDir           = "stage1/rootfs/rkt/env"

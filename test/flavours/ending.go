@@ -99,7 +99,7 @@ func awaitEnd(pid int) bool {
 }
 
 // leftBy lists what a pod that is gone should not have left: files, mounts, loop
-// devices, control groups.
+// devices, control groups, ids.
 func leftBy(data, uuid string) []string {
 	var left []string
 	found, _ := filepath.Glob(filepath.Join(data, "pods", "*", uuid))
@@ -108,6 +108,12 @@ func leftBy(data, uuid string) []string {
 	for line := range strings.Lines(string(mounts)) {
 		if strings.Contains(line, data+"/") {
 			left = append(left, "mount "+strings.TrimSpace(line))
+		}
+	}
+	links, _ := filepath.Glob("/run/rkt/private-users/*")
+	for _, link := range links {
+		if pod, err := os.Readlink(link); err == nil && strings.HasPrefix(pod, data+"/") && (uuid == "*" || filepath.Base(pod) == uuid) {
+			left = append(left, "ids "+link)
 		}
 	}
 	backing, _ := filepath.Glob("/sys/block/loop*/loop/backing_file")

@@ -171,7 +171,15 @@ func appImage(t *testing.T, program, more string) []byte {
 	return imagetest.ACI(t, imagetest.Manifest("example.com/probe", "1.0.0", nil, app),
 		imagetest.Program("rootfs/probe", program), imagetest.Dir("rootfs/etc"),
 		imagetest.File("rootfs/etc/passwd", "root:x:0:0:root:/root:/bin/sh\nalice:x:1234:1235:Alice:/home/alice:/bin/sh\n"),
+		owned(),
 		imagetest.File("rootfs/etc/group", "root:x:0:\nalice:x:1235:\nstaff:x:1300:alice\n"))
+}
+
+// owned is a file that belongs to alice.
+func owned() imagetest.Entry {
+	e := imagetest.File("rootfs/etc/owned", "")
+	e.Header.Uid, e.Header.Gid = 1234, 1235
+	return e
 }
 
 // TestWithout holds the table to what flavours may be without.

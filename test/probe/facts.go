@@ -70,6 +70,11 @@ func lookAtSelf(f *report.Facts) (err error) {
 	if f.Status, err = colonLines("/proc/self/status"); err != nil {
 		return err
 	}
+	ids, err := os.ReadFile("/proc/self/uid_map")
+	if err != nil {
+		return err
+	}
+	f.UIDMap = strings.Join(strings.Fields(string(ids)), " ")
 	cgroup, err := os.ReadFile("/proc/self/cgroup")
 	f.Cgroup = strings.TrimSpace(string(cgroup))
 	return err

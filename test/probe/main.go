@@ -25,6 +25,7 @@ func commands() []command {
 		{"files", "DIRECTORY…", files},
 		{"fill", "FILE", fill},
 		{"mark", "FILE", mark},
+		{"replace", "FILE…", replace},
 		{"sleep", "[-ignore] [-status N] [-announce ADDRESS]", sleep},
 		{"listen", "ADDRESS", listen},
 		{"connect", "ADDRESS TEXT", connect},

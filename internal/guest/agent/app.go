@@ -185,6 +185,7 @@ func (a *Agent) launch(ctx context.Context, app *app, req *guestproto.StartAppRe
 	root, err := a.builder.Build(approot.Spec{
 		Name:         app.name,
 		Image:        image,
+		Copy:         req.Disk.GetFilesystem() == guestproto.HostMount && !req.Disk.GetReadOnly(),
 		ReadOnly:     req.ReadOnlyRoot,
 		ProtectPaths: req.Confinement.GetProtectPaths(),
 	})

@@ -28,6 +28,8 @@ type Builder struct {
 	// container says that the kernel is the host's: its file systems are taken
 	// as the container has them, closed as they are.
 	container bool
+	// ownUsers says that the container's ids are not the host's.
+	ownUsers bool
 	// spare is what the first app gets, made before there is one; nil later.
 	spare *kernel
 }
@@ -70,6 +72,10 @@ func New(d Dirs, container bool) (*Builder, error) {
 		return nil, err
 	}
 	b := &Builder{dirs: d, own: own, container: container}
+	if b.ownUsers, err = linux.OwnUsers(); err != nil {
+		own.Close()
+		return nil, err
+	}
 	if err := own.Do(b.prepare); err != nil {
 		own.Close()
 		return nil, err
@@ -154,6 +160,7 @@ func mountAt(f Source, path string, then func(*os.File) error) error {
 type Spec struct {
 	Name         string // a single path element
 	Image        Source // the image, to be mounted read-only
+	Copy         bool   // the image is the app's own: no layer on top takes its writes
 	ReadOnly     bool   // the app may not write to its image
 	ProtectPaths bool
 }
@@ -202,15 +209,22 @@ func (b *Builder) Build(s Spec) (*Root, error) {
 // assemble makes a root in the Builder's namespace and returns a copy of it
 // that is attached nowhere. It leaves nothing mounted.
 func (b *Builder) assemble(s Spec) (_ *os.File, err error) {
-	image := filepath.Join(b.dirs.Images, s.Name)
 	root := filepath.Join(b.dirs.Images, s.Name+".root")
-	closed := func(mount *os.File) error { return linux.Restrict(mount, linux.ReadOnly|linux.NoDev) }
-	if err := mountAt(s.Image, image, closed); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrImage, err)
-	}
-	defer func() { err = errors.Join(err, linux.Unmount(image)) }()
-	if err := mountAt(b.layers(image, s.Name), root, nil); err != nil {
-		return nil, err
+	if s.Copy {
+		noDevices := func(mount *os.File) error { return linux.Restrict(mount, linux.NoDev) }
+		if err := mountAt(s.Image, root, noDevices); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrImage, err)
+		}
+	} else {
+		image := filepath.Join(b.dirs.Images, s.Name)
+		closed := func(mount *os.File) error { return linux.Restrict(mount, linux.ReadOnly|linux.NoDev) }
+		if err := mountAt(s.Image, image, closed); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrImage, err)
+		}
+		defer func() { err = errors.Join(err, linux.Unmount(image)) }()
+		if err := mountAt(b.layers(image, s.Name), root, nil); err != nil {
+			return nil, err
+		}
 	}
 	defer func() { err = errors.Join(err, linux.Unmount(root)) }()
 	tree, err := linux.OpenRoot(root)

@@ -33,8 +33,8 @@ const pgidFile = "pgid"
 // Run runs the pod in the working directory and returns the exit status that rkt
 // ends with: the app's, 254 with an error.
 func Run(ctx context.Context, args stage1.RunArgs) (int, error) {
-	if args.Register {
-		return statusOwnError, errors.New("fly has no network of its own to ask the metadata service from")
+	if err := refuse(args); err != nil {
+		return statusOwnError, err
 	}
 	// Mounts are this thread's, and the kernel kills the app if it ends.
 	runtime.LockOSThread()
@@ -84,6 +84,19 @@ func Run(ctx context.Context, args stage1.RunArgs) (int, error) {
 	defer cancel()
 	status := exitStatus(state)
 	return status, pod.Ended(ctx, string(app.Name), status)
+}
+
+// refuse tells of what fly can't give a pod.
+func refuse(args stage1.RunArgs) error {
+	switch {
+	case args.Register:
+		return errors.New("fly has no network of its own to ask the metadata service from")
+	case args.PrivateUsers != stage1.IDRange{}:
+		return errors.New("fly gives pods no users of their own (try to remove --private-users)")
+	case args.IPC == stage1.IPCPrivate:
+		return errors.New("fly gives pods no IPC namespace of their own (try to remove --ipc)")
+	}
+	return nil
 }
 
 // recordStart writes where the pod's first process is to be found.

@@ -2,10 +2,12 @@ package nspawn
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"os"
+	"path/filepath"
 	"sync"
 
 	"rkt/internal/fault"
@@ -16,6 +18,7 @@ import (
 	"rkt/internal/stage1"
 	"rkt/internal/stage1/supervisor"
 	"rkt/internal/stage1/words"
+	"rkt/internal/treecopy"
 )
 
 // container is one running container.
@@ -23,6 +26,10 @@ type container struct {
 	process       *os.Process
 	host          *link.Host
 	control, data net.Conn
+	// users is the namespace by which owners are shifted, nil if they are not.
+	users *os.File
+	// copies says that apps' roots are to be copies of their images.
+	copies bool
 
 	words   *words.Tail
 	readers sync.WaitGroup
@@ -59,17 +66,23 @@ func (c *container) LastWords() string { return c.words.Last("") }
 func (c *container) Attach(ctx context.Context, apps []stage1.AppDisk) (supervisor.Disks, error) {
 	var disks supervisor.Disks
 	for i, app := range apps {
+		name := fmt.Sprintf("disk%d", i)
 		mount, err := mountDisk(app)
+		if err == nil && c.copies {
+			mount, err = copyDisk(filepath.Join(copiesDir, name), mount)
+		}
+		if err == nil {
+			err = c.shift(mount)
+		}
 		if err != nil {
 			return disks, err
 		}
-		name := fmt.Sprintf("disk%d", i)
 		fault.Point("run.disk.before-attach")
 		if err := c.host.Send(ctx, name, mount); err != nil {
 			return disks, err
 		}
 		fault.Point("run.disk.after-attach")
-		disks.Apps = append(disks.Apps, client.Disk{Device: name, Filesystem: guestproto.HostMount, ReadOnly: true})
+		disks.Apps = append(disks.Apps, client.Disk{Device: name, Filesystem: guestproto.HostMount, ReadOnly: !c.copies})
 	}
 	scratch, err := c.makeScratch()
 	if err != nil {
@@ -89,14 +102,39 @@ func mountDisk(app stage1.AppDisk) (*os.File, error) {
 	return linux.MountImage(app.Path, app.Filesystem, options)
 }
 
+// copyDisk copies a disk to a directory of the pod's, closes it, and returns a
+// mount of that.
+func copyDisk(to string, disk *os.File) (*os.File, error) {
+	defer disk.Close()
+	if err := os.MkdirAll(copiesDir, 0o700); err != nil {
+		return nil, err
+	}
+	fault.Point("run.copy.before")
+	if err := treecopy.Copy(to, disk); err != nil {
+		return nil, err
+	}
+	fault.Point("run.copy.after")
+	return bind(to)
+}
+
 func (c *container) makeScratch() (*os.File, error) {
 	if err := os.MkdirAll(scratchDir, 0o700); err != nil {
 		return nil, err
 	}
-	dir, err := os.Open(scratchDir)
+	scratch, err := bind(scratchDir)
 	if err != nil {
 		return nil, err
 	}
-	defer dir.Close()
-	return linux.Bind(dir, linux.NoDev)
+	return scratch, c.shift(scratch)
+}
+
+// shift shows a mount as the pod's users' own, if it has any, or closes it.
+func (c *container) shift(mount *os.File) error {
+	if c.users == nil {
+		return nil
+	}
+	if err := linux.Shift(mount, c.users); err != nil {
+		return errors.Join(err, mount.Close())
+	}
+	return nil
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 )
 
 // Parts of the stage1 image, relative to its root.
@@ -29,7 +30,12 @@ func OpenImage() (*Image, error) {
 	if err != nil {
 		return nil, err
 	}
-	i := &Image{root: filepath.Dir(executable)}
+	return ReadImage(filepath.Dir(executable))
+}
+
+// ReadImage opens the stage1 image whose root is a directory.
+func ReadImage(root string) (*Image, error) {
+	i := &Image{root: root}
 	b, err := os.ReadFile(filepath.Join(i.root, descriptionIn))
 	if err != nil {
 		return nil, fmt.Errorf("incomplete stage1 image: %w", err)
@@ -43,4 +49,17 @@ func OpenImage() (*Image, error) {
 		}
 	}
 	return i, nil
+}
+
+// Command is how systemd-nspawn is called if the image's directory for it is at
+// tools: by the image's own loader, with the libraries that it has.
+func (i *Image) Command(tools string) []string {
+	var libraries []string
+	for _, dir := range i.Libraries {
+		libraries = append(libraries, filepath.Join(tools, dir))
+	}
+	return []string{
+		filepath.Join(tools, i.Loader), "--inhibit-cache", "--library-path", strings.Join(libraries, ":"),
+		filepath.Join(tools, i.Nspawn),
+	}
 }

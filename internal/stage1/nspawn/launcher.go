@@ -13,6 +13,7 @@ import (
 
 	"rkt/internal/guest/link"
 	"rkt/internal/linux"
+	"rkt/internal/stage1"
 	"rkt/internal/stage1/supervisor"
 	"rkt/internal/stage1/words"
 )
@@ -22,6 +23,7 @@ const (
 	linkDir    = "link"  // holds the socket to the agent, until that has connected
 	linkSocket = "agent" // in linkDir
 	scratchDir = "scratch"
+	copiesDir  = "copies" // of apps' images, if overlays are not wanted
 )
 
 // Launcher starts containers out of one stage1 image.
@@ -46,7 +48,7 @@ func (l *Launcher) Launch(_ context.Context, spec supervisor.Spec) (_ supervisor
 	if spec.DiskBytes != 0 {
 		fmt.Fprintln(os.Stderr, "warning: a container keeps what apps write in the pod's directory: the size of its disk is ignored")
 	}
-	c := &container{words: &words.Tail{}, done: make(chan struct{})}
+	c := &container{words: &words.Tail{}, done: make(chan struct{}), copies: !spec.Overlay}
 	if err := c.listen(); err != nil {
 		return nil, err
 	}
@@ -63,9 +65,16 @@ func (l *Launcher) Launch(_ context.Context, spec supervisor.Spec) (_ supervisor
 		defer group.Close()
 	}
 	files, err := c.files(spec)
-	defer closeAll(files)
+	defer func() { closeAll(files) }()
 	if err != nil {
 		return nil, err
+	}
+	if hasUsers(spec) {
+		users, err := c.makeUsers(spec.Run.PrivateUsers)
+		if err != nil {
+			return nil, err
+		}
+		files = append(files, users) // as usersFD
 	}
 	description, err := json.Marshal(l.inside(spec))
 	if err != nil {
@@ -135,6 +144,15 @@ func (c *container) files(spec supervisor.Spec) ([]*os.File, error) {
 		_, _ = io.Copy(to, said)
 	})
 	return []*os.File{null, say, again, lock}, nil
+}
+
+// makeUsers makes the namespace by which owners are shifted, and returns it once
+// more for the container.
+func (c *container) makeUsers(ids stage1.IDRange) (_ *os.File, err error) {
+	if c.users, err = linux.UserNamespace(ids.First, ids.Count); err != nil {
+		return nil, err
+	}
+	return duplicate(c.users)
 }
 
 func duplicate(f *os.File) (*os.File, error) {

@@ -53,6 +53,7 @@ type Spec struct {
 	CPUs        int
 	MemoryBytes int64    // of the guest
 	DiskBytes   int64    // of the disk for what apps write, 0 for the flavour's choice
+	Overlay     bool     // apps' roots need not be copies of their images
 	ID          int      // uid and gid that belong to this pod alone
 	Lock        *os.File // the pod's lock, to be inherited by every process
 	// Disks are the apps', in their order, for machines that can't add disks later.

@@ -34,6 +34,7 @@ type pod struct {
 	id    int              // the machine's uid and gid
 	// diskSize is that of what takes the apps' writes, 0 if nobody said one.
 	diskSize stage1.DiskSize
+	overlay  bool // apps' roots need not be copies of their images
 	lock     *os.File
 	ports    []network.PortMapping // of the host
 }
@@ -69,8 +70,19 @@ func loadPod(uuid string) (*pod, error) {
 	if p.diskSize, err = loadDiskSize(); err != nil {
 		return nil, err
 	}
+	if p.overlay, err = exists(stage1.OverlayFile); err != nil {
+		return nil, err
+	}
 	p.id, err = loadID()
 	return p, err
+}
+
+func exists(path string) (bool, error) {
+	_, err := os.Lstat(path)
+	if errors.Is(err, os.ErrNotExist) {
+		return false, nil
+	}
+	return err == nil, err
 }
 
 func loadDiskSize() (stage1.DiskSize, error) {

@@ -134,6 +134,10 @@ func (r *run) launch(ctx context.Context, launcher Launcher) error {
 	if !has.Satisfies(r.args.RequireIsolation) {
 		return fmt.Errorf("isolation %q is required, but there is only %q", r.args.RequireIsolation, has)
 	}
+	r.ownKernel = has != stage1.IsolationContainer
+	if err := r.suit(); err != nil {
+		return err
+	}
 	if notice := launcher.Notice(); notice != "" {
 		fmt.Fprintln(os.Stderr, "stage1: "+notice)
 	}
@@ -144,7 +148,6 @@ func (r *run) launch(ctx context.Context, launcher Launcher) error {
 	if err := joinCgroup(ctx, r.pod.uuid, launcher.Memory(guestMemory)); err != nil {
 		return fmt.Errorf("control group: %w", err)
 	}
-	r.ownKernel = launcher.Isolation() != "container"
 	var err error
 	if err = r.findMetadataService(ctx); err != nil {
 		return err
@@ -163,6 +166,7 @@ func (r *run) launch(ctx context.Context, launcher Launcher) error {
 		CPUs:        cpus(r.pod.apps, runtime.NumCPU()),
 		MemoryBytes: guestMemory,
 		DiskBytes:   int64(r.pod.diskSize),
+		Overlay:     r.pod.overlay,
 		ID:          r.pod.id,
 		Lock:        r.pod.lock,
 		Disks:       r.pod.disks,

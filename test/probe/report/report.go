@@ -16,6 +16,7 @@ type Facts struct {
 
 	UID, GID int
 	Groups   []int
+	UIDMap   string // /proc/self/uid_map, its numbers a space apart
 	Home     string // of the user, from the environment
 	Dir      string // working directory
 	Env      []string
