@@ -4,13 +4,17 @@
 //     and until it has ended, and how long plain QEMU and podman take for the
 //     same; what a pod costs in memory beyond its guest's; and how much of it all
 //     is rkt's first stage.
+//   - containers: the same for a pod in a container beside plain systemd-nspawn and
+//     podman without a network; and how long a command beside a running app takes,
+//     by `rkt exec` and `podman exec`.
 //   - fetch: how long it takes to fetch a signed image over HTTPS, check, store and
 //     render it, and how long the tools take that do a part of that by hand.
 //   - list: how long `rkt image list` and `podman images` take for many images.
 //
 // Usage:
 //
-//	bench --rkt=DIR/rkt --stage1=DIR/stage1-kvm.aci [--only=pods,fetch,list]
+//	bench --rkt=DIR/rkt --stage1=DIR/stage1-kvm.aci --coreos=DIR/stage1-coreos.aci
+//	      [--only=pods,containers,fetch,list]
 //	      [--runs=10] [--size=500] [--images=1000] [--memory-only] [--json]
 //
 // With --memory-only the group pods needs no podman and two machines: it is what
@@ -43,6 +47,7 @@ const wholeTimeout = time.Hour
 // options are the command line's.
 type options struct {
 	rkt, stage1 string
+	coreos      string // the container stage1
 	groups      []string
 	runs        int
 	megabytes   int64 // of the image that is fetched, unpacked
@@ -53,10 +58,13 @@ type options struct {
 
 // Names of the groups.
 const (
-	groupPods  = "pods"
-	groupFetch = "fetch"
-	groupList  = "list"
+	groupPods       = "pods"
+	groupContainers = "containers"
+	groupFetch      = "fetch"
+	groupList       = "list"
 )
+
+func allGroups() []string { return []string{groupPods, groupContainers, groupFetch, groupList} }
 
 func (o options) has(group string) bool { return slices.Contains(o.groups, group) }
 
@@ -98,7 +106,8 @@ func parse(args []string) (options, error) {
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.StringVar(&o.rkt, "rkt", "", "the rkt to measure")
 	f.StringVar(&o.stage1, "stage1", "", "the KVM stage1 image to measure")
-	only := f.String("only", strings.Join([]string{groupPods, groupFetch, groupList}, ","), "groups to measure")
+	f.StringVar(&o.coreos, "coreos", "", "the container stage1 image to measure")
+	only := f.String("only", strings.Join(allGroups(), ","), "groups to measure")
 	f.IntVar(&o.runs, "runs", 10, "rounds to measure")
 	f.Int64Var(&o.megabytes, "size", 500, "megabytes of the image that is fetched, unpacked")
 	f.IntVar(&o.images, "images", 1000, "images that are listed")
@@ -111,12 +120,12 @@ func parse(args []string) (options, error) {
 		o.groups = []string{groupPods}
 	}
 	for _, group := range o.groups {
-		if group != groupPods && group != groupFetch && group != groupList {
+		if !slices.Contains(allGroups(), group) {
 			return o, fmt.Errorf("unknown group %q", group)
 		}
 	}
-	if o.rkt == "" || o.stage1 == "" && o.has(groupPods) || o.runs < 1 || o.megabytes < 1 || o.images < 1 || f.NArg() > 0 {
-		return o, errors.New("usage: bench --rkt=FILE --stage1=FILE [--only=GROUPS] [--runs=N] [--size=MEGABYTES] [--images=N] [--memory-only] [--json]")
+	if o.rkt == "" || o.stage1 == "" && o.has(groupPods) || o.coreos == "" && o.has(groupContainers) || o.runs < 1 || o.megabytes < 1 || o.images < 1 || f.NArg() > 0 {
+		return o, errors.New("usage: bench --rkt=FILE --stage1=FILE --coreos=FILE [--only=GROUPS] [--runs=N] [--size=MEGABYTES] [--images=N] [--memory-only] [--json]")
 	}
 	if os.Geteuid() != 0 {
 		return o, errors.New("pods, disks and namespaces need root")
@@ -126,7 +135,7 @@ func parse(args []string) (options, error) {
 
 // findFiles makes the names of the files absolute, which have to be there.
 func (o *options) findFiles() error {
-	for _, path := range []*string{&o.rkt, &o.stage1} {
+	for _, path := range []*string{&o.rkt, &o.stage1, &o.coreos} {
 		if *path == "" {
 			continue
 		}

@@ -14,7 +14,7 @@ func measure(ctx context.Context, o options) (*report, error) {
 		return nil, err
 	}
 	result := &report{Runs: o.runs, CPUs: runtime.NumCPU(), LoadBefore: load()}
-	var failures [3]error
+	var failures [4]error
 	if o.has(groupPods) {
 		result.Pods, failures[0] = measurePods(ctx, o)
 	}
@@ -23,6 +23,9 @@ func measure(ctx context.Context, o options) (*report, error) {
 	}
 	if o.has(groupList) {
 		result.List, failures[2] = measureList(ctx, o)
+	}
+	if o.has(groupContainers) {
+		result.Containers, failures[3] = measureContainers(ctx, o)
 	}
 	result.LoadAfter = load()
 	return result, errors.Join(failures[:]...)

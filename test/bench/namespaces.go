@@ -12,8 +12,8 @@ import (
 )
 
 // namespaces is a thread in a network and a mount namespace of its own, where
-// directories that podman writes to are empty ones in memory. All of it ends
-// with the thread.
+// directories that podman and systemd-nspawn write to are empty ones in memory. All
+// of it ends with the thread.
 type namespaces struct {
 	jobs chan func()
 }
@@ -79,10 +79,10 @@ func enterNamespaces() error {
 			return fmt.Errorf("mount on %s: %w", dir, err)
 		}
 	}
-	return leaveHybrid()
+	return nil
 }
 
-// leaveHybrid takes away version 2 of the control groups where it is mounted
+// leaveHybrid, in the namespaces, takes away version 2 of the control groups where it is mounted
 // beside version 1: crun refuses to run with both.
 func leaveHybrid() error {
 	const unified = "/sys/fs/cgroup/unified"

@@ -32,6 +32,11 @@ func newPodman(w *workspace) (*podman, error) {
 	if err != nil {
 		return nil, err
 	}
+	rooms.do(func() { err = leaveHybrid() })
+	if err != nil {
+		rooms.close()
+		return nil, err
+	}
 	p := &podman{rooms: rooms, cgroup: filepath.Base(w.dir), flags: peer.Options(w.path("podman"), "/run/bench")}
 	return p, nil
 }
@@ -92,10 +97,13 @@ func (p *podman) candidates() []candidate {
 	}
 }
 
+// runArguments returns those of podman run that all containers get.
+func (p *podman) runArguments(flags ...string) []string { return append(peer.Run(p.cgroup), flags...) }
+
 // run runs one container.
 func (p *podman) run(ctx context.Context, flags ...string) (sample, error) {
-	args := append(peer.Run(p.cgroup), flags...)
-	return p.rooms.timed(p.command(ctx, append(args, podmanImage, guestBusybox, "echo", marker)...))
+	args := append(p.runArguments(flags...), podmanImage, guestBusybox, "echo", marker)
+	return p.rooms.timed(p.command(ctx, args...))
 }
 
 // remove removes what namespaces don't: control groups. The storage goes with

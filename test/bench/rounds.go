@@ -13,6 +13,8 @@ type candidate struct {
 	run func(context.Context) (sample, error)
 	// after cleans up between two rounds, nil if nothing is left.
 	after func(context.Context) error
+	// stays says that what the candidate belongs to goes on running.
+	stays bool
 }
 
 // rounds runs every candidate once in each of n rounds, after one that is
@@ -48,7 +50,10 @@ func once(ctx context.Context, c candidate) (sample, error) {
 	if err != nil {
 		return s, err
 	}
-	if err := awaitOrphans(ctx); err != nil {
+	if !c.stays {
+		err = awaitOrphans(ctx)
+	}
+	if err != nil {
 		return s, err
 	}
 	if c.after != nil {
