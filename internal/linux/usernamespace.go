@@ -44,7 +44,11 @@ func UserNamespace(first, count uint32) (*os.File, error) {
 func Shift(f, namespace *os.File) error {
 	attr := unix.MountAttr{Attr_set: unix.MOUNT_ATTR_IDMAP, Userns_fd: uint64(namespace.Fd())}
 	if err := unix.MountSetattr(int(f.Fd()), "", unix.AT_EMPTY_PATH, &attr); err != nil {
-		return fmt.Errorf("shift the owners of %s: %w", f.Name(), os.NewSyscallError("mount_setattr", err))
+		err = os.NewSyscallError("mount_setattr", err)
+		if errors.Is(err, unix.EINVAL) {
+			err = fmt.Errorf("this kernel can't do so with its file system: %w", err)
+		}
+		return fmt.Errorf("shift the owners of %s: %w", f.Name(), err)
 	}
 	return nil
 }

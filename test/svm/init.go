@@ -21,7 +21,25 @@ const newRoot = "/new"
 
 // beInit is the machine's first program. It never returns.
 func beInit() {
-	r, err := perform()
+	t, err := begin()
+	if err == nil && t.Systemd {
+		err = becomeSystemd(t)
+	}
+	if err == nil {
+		err = prepareKernel()
+	}
+	end(t, err)
+}
+
+// end runs the command, unless there was an error, and ends the machine.
+func end(t task, err error) {
+	var r result
+	if err == nil {
+		err = prepare()
+	}
+	if err == nil {
+		r, err = execute(t)
+	}
 	if err != nil {
 		r.Error = err.Error()
 		fmt.Println("svm:", err) // on the console
@@ -35,28 +53,34 @@ func beInit() {
 	fmt.Println("svm:", unix.Reboot(unix.LINUX_REBOOT_CMD_RESTART))
 }
 
-// perform makes the machine what the command expects, and runs it.
-func perform() (result, error) {
-	var t task
-	text, err := os.ReadFile("/" + taskFile)
-	if err == nil {
-		err = json.Unmarshal(text, &t)
-	}
+// begin reads what is to be done and gives the machine its root.
+func begin() (task, error) {
+	t, err := readTask("/" + taskFile)
 	if err != nil {
-		return result{}, err
+		return t, err
 	}
 	for _, module := range t.Modules {
 		if err := load("/" + module); err != nil {
-			return result{}, fmt.Errorf("load %s: %w", module, err)
+			return t, fmt.Errorf("load %s: %w", module, err)
 		}
 	}
+	self, err := os.ReadFile("/init")
+	if err != nil {
+		return t, err
+	}
 	if err := makeRoot(); err != nil {
-		return result{}, err
+		return t, err
 	}
-	if err := prepare(); err != nil {
-		return result{}, err
+	run := mount{"run", "/run", "tmpfs", "mode=755"}
+	return t, errors.Join(run.do(), os.WriteFile("/run/"+serviceProgram, self, 0o755))
+}
+
+func readTask(path string) (t task, err error) {
+	text, err := os.ReadFile(path)
+	if err != nil {
+		return t, err
 	}
-	return execute(t)
+	return t, json.Unmarshal(text, &t)
 }
 
 // load loads a module that is not compressed.
@@ -107,16 +131,14 @@ func makeRoot() error {
 	return errors.Join(unix.Chdir(newRoot), unix.Mount(".", "/", "", unix.MS_MOVE, ""), unix.Chroot("."), unix.Chdir("/"))
 }
 
-// prepare makes what every Linux has when its users come.
-func prepare() error {
+// prepareKernel shows what the kernel has to show, as systemd would.
+func prepareKernel() error {
 	for _, m := range []mount{
 		{"proc", "/proc", "proc", ""},
 		{"sys", "/sys", "sysfs", ""},
 		{"dev", "/dev", "devtmpfs", ""},
 		{"devpts", "/dev/pts", "devpts", "ptmxmode=666,mode=620,gid=5"},
 		{"shm", "/dev/shm", "tmpfs", "mode=1777"},
-		{"run", "/run", "tmpfs", "mode=755"},
-		{"tmp", "/tmp", "tmpfs", "mode=1777,size=90%"},
 		{"cgroup", "/sys/fs/cgroup", "cgroup2", ""},
 	} {
 		if err := m.do(); err != nil {
@@ -129,7 +151,13 @@ func prepare() error {
 			return err
 		}
 	}
-	if err := unix.Sethostname([]byte("svm")); err != nil {
+	return nil
+}
+
+// prepare makes what every Linux has when its users come.
+func prepare() error {
+	tmp := mount{"tmp", "/tmp", "tmpfs", "mode=1777,size=90%"}
+	if err := errors.Join(tmp.do(), unix.Sethostname([]byte("svm"))); err != nil {
 		return err
 	}
 	out, err := exec.Command("/sbin/modprobe", "--all", "kvm-amd", "tun", "vhost_net", "vhost_vsock", "loop", "ext4").CombinedOutput()

@@ -3,12 +3,18 @@
 // on it with this host's files below it, and KVM works in there. It is slow, and
 // the truth about KVM.
 //
-//	svm [--memory=MIB] [--timeout=DURATION] [--console] [--env=NAME=VALUE …] -- COMMAND [ARG…]
+//	svm [--memory=MIB] [--timeout=DURATION] [--console] [--systemd=unified|hybrid]
+//	    [--env=NAME=VALUE …] -- COMMAND [ARG…]
 //
 // The command sees all files of this host and may write anywhere; what it writes
 // is gone at the end. It gets this working directory, the environment that
 // --env says, and no input. Its output and its exit status are svm's. It runs as
 // root and needs the packages linux-image-amd64 and qemu-system-x86.
+//
+// The machine has version 2 of the control groups alone, and nothing runs in it
+// besides the command. With --systemd the host's systemd is its first program, as
+// on most hosts, and the command is one of its services: with version 2 alone
+// (unified), or with version 1 beside it (hybrid).
 package main
 
 import (
@@ -18,6 +24,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
@@ -26,11 +33,18 @@ import (
 // statusError is svm's exit status for everything that isn't the command's.
 const statusError = 254
 
+// Values of --systemd.
+const (
+	unified = "unified"
+	hybrid  = "hybrid"
+)
+
 // options are the command line's.
 type options struct {
 	memoryMiB int
 	timeout   time.Duration
 	console   bool
+	systemd   string // the hierarchy of its control groups, "" without it
 	task      task
 }
 
@@ -41,11 +55,17 @@ type task struct {
 	Environment []string `json:"environment"`
 	// Modules are the names of the kernel's modules to load, in this order.
 	Modules []string `json:"modules"`
+	// Systemd has systemd run the command.
+	Systemd bool `json:"systemd"`
 }
 
 func main() {
 	if os.Getpid() == 1 {
 		beInit()
+		return
+	}
+	if filepath.Base(os.Args[0]) == serviceProgram {
+		beService()
 		return
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -89,6 +109,7 @@ func parse(args []string) (options, error) {
 	f.IntVar(&o.memoryMiB, "memory", 2048, "the machine's memory in MiB; all that is written goes there")
 	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "how long the machine may run")
 	f.BoolVar(&o.console, "console", false, "show what the machine's kernel says")
+	f.StringVar(&o.systemd, "systemd", "", "run systemd, with the control groups of version 2 alone (unified) or of both (hybrid)")
 	f.Func("env", "a variable for the command's environment", func(value string) error {
 		if !strings.Contains(value, "=") {
 			return errors.New("needs NAME=VALUE")
@@ -100,6 +121,9 @@ func parse(args []string) (options, error) {
 		return o, err
 	}
 	o.task.Command = f.Args()
+	if o.task.Systemd = o.systemd != ""; o.task.Systemd && o.systemd != unified && o.systemd != hybrid {
+		return o, fmt.Errorf("--systemd=%s: is neither %s nor %s", o.systemd, unified, hybrid)
+	}
 	if len(o.task.Command) == 0 || o.memoryMiB < 256 {
 		return o, errors.New("usage: svm [flags] -- COMMAND [ARG…]")
 	}
