@@ -32,8 +32,10 @@ type Companion struct {
 	AllCapabilities bool
 	Capabilities    uint64 // a mask: all that it can ever have
 	NoNewPrivileges bool
-	Filters         []SyscallFilter
-	OOMScoreAdjust  int
+	// Filters are put in place in their order, of which only the last may withhold
+	// what the others take to get there: seccomp(2).
+	Filters        []SyscallFilter
+	OOMScoreAdjust int
 }
 
 // CompanionError is why a companion did not come to execute its program.

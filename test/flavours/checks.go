@@ -266,7 +266,7 @@ func checkExec(p *place) {
 // checkExecIsolators does so for an app with isolators of every kind.
 func checkExecIsolators(p *place) {
 	p.compareExec("--seccomp=mode=retain,@rkt/default-whitelist,keyctl", "--caps-retain=CAP_KILL,CAP_SYS_ADMIN", "--oom-score-adj=200")
-	p.compareExec("--user=alice", "--seccomp=mode=remove,ptrace,syslog", "--caps-remove=CAP_KILL")
+	p.compareExec("--user=alice", "--seccomp=mode=remove,seccomp,ptrace,syslog", "--caps-remove=CAP_KILL")
 }
 
 func (p *place) compareExec(flags ...string) {
@@ -279,7 +279,10 @@ func (p *place) compareExec(flags ...string) {
 	if beside.UID != app.UID || beside.GID != app.GID || !slices.Equal(beside.Groups, app.Groups) {
 		p.Errorf("uid %d, gid %d, groups %v beside %d, %d, %v", beside.UID, beside.GID, beside.Groups, app.UID, app.GID, app.Groups)
 	}
-	for _, name := range []string{"CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "Umask"} {
+	for _, name := range []string{
+		"Uid", "Gid", "Groups", "CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb", "NoNewPrivs", "Seccomp", "Seccomp_filters",
+		"Umask", "Cpus_allowed", "SigBlk", "SigIgn",
+	} {
 		if beside.Status[name] != app.Status[name] {
 			p.Errorf("%s is %q, not %q", name, beside.Status[name], app.Status[name])
 		}

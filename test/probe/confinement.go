@@ -67,6 +67,7 @@ func refused() []string {
 		{"quotactl", unix.SYS_QUOTACTL},
 		{"reboot", unix.SYS_REBOOT},
 		{"request_key", unix.SYS_REQUEST_KEY},
+		{"seccomp", unix.SYS_SECCOMP},
 		{"sethostname", unix.SYS_SETHOSTNAME},
 		{"setns", unix.SYS_SETNS},
 		{"settimeofday", unix.SYS_SETTIMEOFDAY},

@@ -161,10 +161,10 @@ func (u *unit) companion() (linux.Companion, error) {
 		p.Capabilities = mask
 	}
 	if c.GetSyscalls() != nil {
-		p.Filters = syscallFilters(c.Syscalls)
 		if u.container {
-			p.Filters = append(p.Filters, userNamespaceFilters()...)
+			p.Filters = userNamespaceFilters()
 		}
+		p.Filters = append(p.Filters, syscallFilters(c.Syscalls)...)
 	}
 	return p, nil
 }

@@ -4,6 +4,7 @@ package agent
 
 import (
 	"runtime"
+	"slices"
 	"syscall"
 
 	"golang.org/x/sys/unix"
@@ -13,10 +14,12 @@ import (
 )
 
 // syscallFilters returns the filters that systemd makes of a list of calls, for a
-// program that systemd does not start.
+// program that systemd does not start. The list has this machine's own way of
+// calling the kernel first. That comes last here: once it is in place, the call that
+// installs filters may be withheld.
 func syscallFilters(list *guestproto.SyscallFilter) []linux.SyscallFilter {
 	var filters []linux.SyscallFilter
-	for _, n := range list.Numbers {
+	for _, n := range slices.Backward(list.Numbers) {
 		filters = append(filters, linux.SyscallFilter{
 			Arch: n.Arch, Allow: list.Allow, Calls: n.Calls, Errno: syscall.Errno(list.Errno),
 		})
