@@ -138,6 +138,34 @@ func TestNumbers(t *testing.T) {
 	}
 }
 
+// TestCombined shows that a call which is withheld can't be had by one that makes
+// it, where there is one.
+func TestCombined(t *testing.T) {
+	t.Parallel()
+	const socketcall, ipc = 102, 117 // of 32-bit programs
+	for call, want := range map[string][2]bool{"bind": {true, false}, "shmat": {false, true}, "mount": {}} {
+		f := Filter{Calls: []string{call}}
+		for _, n := range f.Numbers() {
+			if n.Arch != unix.AUDIT_ARCH_I386 {
+				if len(n.Calls) != 1 {
+					t.Errorf("%s, %#x: %v", call, n.Arch, n.Calls)
+				}
+				continue
+			}
+			got := [2]bool{slices.Contains(n.Calls, socketcall), slices.Contains(n.Calls, ipc)}
+			if got != want {
+				t.Errorf("%s: socketcall and ipc withheld: %v, want %v", call, got, want)
+			}
+		}
+		f.Allow = true
+		for _, n := range f.Numbers() {
+			if n.Arch == unix.AUDIT_ARCH_I386 && (slices.Contains(n.Calls, socketcall) || slices.Contains(n.Calls, ipc)) {
+				t.Errorf("to allow %s allows more: %v", call, n.Calls)
+			}
+		}
+	}
+}
+
 // TestWithheldCallsExist shows that what the default filter withholds are calls
 // of this kind of machine or the others, not misspelt ones.
 func TestWithheldCallsExist(t *testing.T) {

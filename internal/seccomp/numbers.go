@@ -13,7 +13,8 @@ type Numbers struct {
 	Calls []uint32
 }
 
-// machines returns the ways in which programs can call this machine's kernel.
+// machines returns the ways in which programs can call this machine's kernel, its
+// own first.
 func machines() []*arch.Info {
 	if runtime.GOARCH == "arm64" {
 		return []*arch.Info{arch.AARCH64, arch.ARM}
@@ -23,7 +24,7 @@ func machines() []*arch.Info {
 }
 
 // Numbers returns the filter's calls by number, for each way of calling this
-// machine's kernel that there is. Of an Allow filter those of x86-64 and x32 are
+// machine's kernel that there is, its own first. Of an Allow filter those of x86-64 and x32 are
 // together: the kernel takes them for one, and what one list allows the other
 // would refuse.
 func (f *Filter) Numbers() []Numbers {
@@ -35,9 +36,10 @@ func (f *Filter) Numbers() []Numbers {
 			i, all = len(all), append(all, Numbers{Arch: id})
 		}
 		var calls []uint32
+		names := f.callsOf(machine)
 		// A name may have several numbers, of which the inverse map has any one.
 		for number, name := range machine.SyscallNumbers {
-			if slices.Contains(f.Calls, name) {
+			if slices.Contains(names, name) {
 				calls = append(calls, uint32(number)|uint32(machine.SeccompMask))
 			}
 		}
@@ -45,6 +47,34 @@ func (f *Filter) Numbers() []Numbers {
 		all[i].Calls = append(all[i].Calls, calls...)
 	}
 	return all
+}
+
+// callsOf returns the filter's calls for a machine. Some make several others: who
+// may not have one of those does not get it that way, though it takes the rest
+// along.
+func (f *Filter) callsOf(machine *arch.Info) []string {
+	calls := f.Calls
+	for of, made := range combined() {
+		_, known := machine.SyscallNames[of]
+		if known && !f.Allow && slices.ContainsFunc(made, func(call string) bool { return slices.Contains(f.Calls, call) }) {
+			calls = append(slices.Clone(calls), of)
+		}
+	}
+	return calls
+}
+
+// combined returns the calls that make others, by a number in their first
+// argument. Source: socketcall(2), ipc(2).
+func combined() map[string][]string {
+	return map[string][]string{
+		"socketcall": {
+			"accept", "accept4", "bind", "connect", "getpeername", "getsockname", "getsockopt", "listen", "recv", "recvfrom",
+			"recvmmsg", "recvmsg", "send", "sendmmsg", "sendmsg", "sendto", "setsockopt", "shutdown", "socket", "socketpair",
+		},
+		"ipc": {
+			"msgctl", "msgget", "msgrcv", "msgsnd", "semctl", "semget", "semop", "semtimedop", "shmat", "shmctl", "shmdt", "shmget",
+		},
+	}
 }
 
 // isCall tells whether any kind of machine has a system call of that name.
