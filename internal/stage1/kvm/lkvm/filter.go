@@ -8,17 +8,16 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// allowed are the system calls that lkvm makes, its start included: those of
-// the C library and its threads, and of the devices that we give it. All others
-// fail. It starts no program and makes no connection; the socket in its home is
-// one that it listens on whether anybody wants that or not.
+// allowed are the system calls that lkvm makes, its start included: those of the C
+// library and its threads, and of the devices that we give it. All others fail. It
+// starts no program and makes no connection.
 func allowed() []string {
 	return []string{
 		// The start of a program.
 		"execve", "brk", "arch_prctl", "access", "faccessat2", "openat", "newfstatat", "fstat", "mmap", "mprotect", "munmap",
 		"set_tid_address", "set_robust_list", "rseq", "prlimit64", "getrandom", "uname",
 		// Threads and signals.
-		"clone", "clone3", "exit", "exit_group", "futex", "madvise", "prctl", "rt_sigaction", "rt_sigprocmask",
+		"exit", "exit_group", "futex", "madvise", "prctl", "rt_sigaction", "rt_sigprocmask",
 		"rt_sigreturn", "sigaltstack", "getpid", "gettid", "tgkill", "sched_yield", "sched_getaffinity",
 		"nanosleep", "clock_nanosleep", "clock_gettime", "restart_syscall",
 		// Disks, taps, the serial line.
@@ -27,7 +26,21 @@ func allowed() []string {
 		// The machine and its devices.
 		"ioctl", "eventfd2", "epoll_create", "epoll_create1", "epoll_ctl", "epoll_wait", "epoll_pwait", "sysinfo", "statfs",
 		// The socket in its home; a tap is looked at with one, too.
-		"mkdir", "readlink", "unlink", "socket", "bind", "listen",
+		"mkdir", "readlink", "unlink", "bind", "listen",
+	}
+}
+
+// allowedWith are system calls that are harmless with some arguments only: clone
+// makes threads, but no processes with namespaces of their own, in which a user
+// would be root; and sockets are for the one in its home, which it listens on
+// whether anybody wants that or not, and to ask for a tap's features with.
+func allowedWith() []seccomp.NameWithConditions {
+	with := func(name string, op seccomp.Operation, value uint64) seccomp.NameWithConditions {
+		return seccomp.NameWithConditions{Name: name, Conditions: seccomp.ArgumentConditions{{Operation: op, Value: value}}}
+	}
+	return []seccomp.NameWithConditions{
+		with("clone", seccomp.BitsSet, unix.CLONE_THREAD),
+		with("socket", seccomp.Equal, unix.AF_UNIX), with("socket", seccomp.Equal, unix.AF_INET),
 	}
 }
 
@@ -35,7 +48,11 @@ func allowed() []string {
 func systemCalls() ([]unix.SockFilter, error) {
 	policy := seccomp.Policy{
 		DefaultAction: seccomp.ActionErrno,
-		Syscalls:      []seccomp.SyscallGroup{{Action: seccomp.ActionAllow, Names: allowed()}},
+		Syscalls: []seccomp.SyscallGroup{
+			// Its flags are out of a filter's sight. C libraries do without it then.
+			{Action: seccomp.ActionErrno | seccomp.Action(unix.ENOSYS), Names: []string{"clone3"}},
+			{Action: seccomp.ActionAllow, Names: allowed(), NamesWithCondtions: allowedWith()},
+		},
 	}
 	instructions, err := policy.Assemble()
 	if err != nil {
