@@ -5,11 +5,12 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"rkt/internal/linux/linuxtest"
 )
 
 func checkStop(p *place) {
@@ -34,7 +35,7 @@ func checkKilled(p *place) {
 	for n := 0; ; n++ {
 		running := p.start(options{}, "--", "sleep")
 		uuid := running.ready()
-		pids := descendants(running.cmd.Process.Pid)
+		pids := linuxtest.Descendants(running.cmd.Process.Pid)
 		if n == len(pids) {
 			p.rkt("stop", uuid)
 			running.wait()
@@ -58,21 +59,6 @@ func checkKilled(p *place) {
 			p.Errorf("after the end of %s there is %s", what, left)
 		}
 	}
-}
-
-// descendants returns a process and all below it.
-func descendants(pid int) []int {
-	pids := []int{pid}
-	files, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/children", pid))
-	for _, file := range files {
-		b, _ := os.ReadFile(file)
-		for _, word := range strings.Fields(string(b)) {
-			if child, err := strconv.Atoi(word); err == nil {
-				pids = append(pids, descendants(child)...)
-			}
-		}
-	}
-	return pids
 }
 
 func describe(pid int) string {

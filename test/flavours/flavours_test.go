@@ -15,8 +15,8 @@ import (
 	"rkt/internal/image/imagetest"
 )
 
-// soak is for a run by hand: much data rather than some.
-var soak = flag.Bool("soak", false, "send 1 GiB through commands")
+// soak is for a run by hand: much data rather than some, and times count.
+var soak = flag.Bool("soak", false, "send 1 GiB through commands, and judge how soon rkt answers")
 
 // TestFlavours tries every behaviour with every stage1 that was given.
 func TestFlavours(t *testing.T) {
@@ -129,7 +129,7 @@ func newSuite(t *testing.T) (*suite, string) {
 		t.Fatal("RKT_TEST_RKT and RKT_TEST_STAGE1S must be set, see the package")
 	}
 	if *soak {
-		s.execBytes = 1 << 30
+		s.execBytes, s.soak = 1<<30, true
 	}
 	program := probe(t, dir)
 	for path, more := range map[string]string{

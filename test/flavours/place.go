@@ -28,6 +28,7 @@ type suite struct {
 	handlers, failing string
 	// execBytes is how much goes through a command's input and output.
 	execBytes int64
+	soak      bool // the suite has the host for itself
 }
 
 // place is where one behaviour is tried with one flavour.

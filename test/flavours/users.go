@@ -6,6 +6,7 @@ import (
 	"os"
 	"strings"
 
+	"rkt/internal/linux/linuxtest"
 	"rkt/test/probe/report"
 )
 
@@ -104,7 +105,7 @@ func ownerOf(p *place, uuid string) (uid uint32) {
 	if _, err := fmt.Sscan(p.podFile(uuid, "pid"), &pid); err != nil {
 		p.Fatal(err)
 	}
-	pids := descendants(pid)
+	pids := linuxtest.Descendants(pid)
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pids[len(pids)-1]))
 	if err != nil {
 		p.Fatal(err)
