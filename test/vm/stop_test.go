@@ -4,7 +4,6 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // TestStop shows all ways to end a pod from outside, and that the apps' status
@@ -83,13 +82,9 @@ func TestStopForce(t *testing.T) {
 	h := newHost(t)
 	p := h.start(probeID(t), "--cpu=1", "--", "sleep", "-ignore")
 	p.out.await(t, "ready")
-	begin := time.Now()
 	h.must("stop", "--force", p.uuid())
-	if took := time.Since(begin); took > appStopTime/2 {
-		t.Errorf("it took %v", took)
-	}
-	if r := p.wait(); r.Status == 0 {
-		t.Errorf("a pod that was killed ended with status 0")
+	if r := p.wait(); r.Status == 0 || strings.Contains(r.Stdout, "terminated") {
+		t.Errorf("status %d; the app said %q", r.Status, r.Stdout)
 	}
 	if state := h.list()[p.uuid()]; state != "exited" {
 		t.Errorf("state %q", state)
@@ -104,12 +99,11 @@ func TestSecondSignal(t *testing.T) {
 	p.out.await(t, "ready")
 	p.signal(syscall.SIGINT)
 	p.out.await(t, "terminated")
-	begin := time.Now()
 	p.signal(syscall.SIGINT)
-	p.wait()
-	if took := time.Since(begin); took > appStopTime/2 {
-		t.Errorf("it took %v", took)
-	}
+	// Else the app would be killed in the end, and that would be known.
+	r := p.expect(254)
+	expectOneMessage(t, r.Stderr, "shut down the guest")
+	expectStatus(t, h.status(p.uuid()), "exited", nil)
 }
 
 // TestStopWhileBooting shows that a pod can be ended before its apps run.
@@ -128,13 +122,9 @@ func TestStopWhileBooting(t *testing.T) {
 			h := newHost(t)
 			p := h.start(probeID(t), "--cpu=1", "--", "sleep")
 			p.machineStarted()
-			begin := time.Now()
 			test.end(p)
 			r := p.expect(254)
 			expectOneMessage(t, r.Stderr, "stopped before the apps were started")
-			if took := time.Since(begin); took > appStopTime/2 {
-				t.Errorf("it took %v", took)
-			}
 		})
 	}
 }
