@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"syscall"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -210,6 +211,10 @@ func (p *program) runAndRemove(cmd *cobra.Command, made *pod.Pod, l *launch) (st
 	}
 }
 
+// endTimeout bounds how long what a supervisor has started may outlive it: the
+// kernel kills all of that.
+const endTimeout = time.Minute
+
 // removeEnded removes a pod that has ended, if that was asked for.
 func (p *program) removeEnded(cmd *cobra.Command, l *launch, uuid string) error {
 	if !l.run.remove {
@@ -227,7 +232,12 @@ func (p *program) removeEnded(cmd *cobra.Command, l *launch, uuid string) error 
 	}
 	defer opened.Close()
 	// To be interrupted is no reason to leave it.
-	if err := c.Remove(context.WithoutCancel(cmd.Context()), opened); err != nil {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(cmd.Context()), endTimeout)
+	defer cancel()
+	if err := opened.WaitFinished(ctx); err != nil {
+		return fmt.Errorf("remove pod %q: %w", uuid, detail(err))
+	}
+	if err := c.Remove(context.WithoutCancel(ctx), opened); err != nil {
 		return fmt.Errorf("remove pod %q: %w", uuid, detail(err))
 	}
 	return nil

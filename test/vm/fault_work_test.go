@@ -171,13 +171,17 @@ func TestCrashInDetach(t *testing.T) {
 		{[]string{"--detach"}, "run.machine.after-start", false},
 		{[]string{"--detach", "--rm"}, "run.remover.before", true},
 		{[]string{"--rm"}, "run.rm.before", false},
-		{[]string{"--rm"}, "run.machine.after-start", false},
+		{[]string{"--rm"}, "run.machine.after-start", false}, // which removes the pod
 	} {
 		t.Run(strings.Join(append(c.flags, c.point), " "), func(t *testing.T) {
 			t.Parallel()
 			h := newHostWith(t, &shared.faulty)
 			h.killed(c.point, slices.Concat([]string{"run", "--net=none"}, c.flags, []string{probeID(t), "--cpu=1", "--", "sleep"})...)
-			for _, dir := range h.podDirs() {
+			dirs := h.podDirs()
+			if gone := c.flags[0] == "--rm" && c.point == "run.machine.after-start"; gone != (len(dirs) == 0) {
+				t.Errorf("pods: %q", dirs)
+			}
+			for _, dir := range dirs {
 				uuid := dir[strings.LastIndexByte(dir, '/')+1:]
 				state := h.list()[uuid]
 				if (state == "running") != c.runs {
