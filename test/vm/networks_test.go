@@ -15,22 +15,17 @@ import (
 	"rkt/internal/network/networktest"
 )
 
-// flavour is a stage1 that pods are on networks in, and its image beside rkt.
+// flavour is a stage1 that pods are on networks in, and its image beside rkt, "" for
+// the default one.
 type flavour struct{ name, stage1 string }
 
-// flavours are those of RKT_TEST_NETWORKS, as NAME=FILE,…, or the two that need
-// nothing of a host.
+// flavours are the two that need nothing of a host; or, where stage1 images are
+// unpacked already, the one that is chosen there.
 func flavours() []flavour {
-	list := os.Getenv("RKT_TEST_NETWORKS")
-	if list == "" {
-		return []flavour{{"qemu", stage1File}, nspawn()}
+	if os.Getenv(keptTemplate) != "" {
+		return []flavour{{name: "chosen"}}
 	}
-	var all []flavour
-	for word := range strings.SplitSeq(list, ",") {
-		name, file, _ := strings.Cut(word, "=")
-		all = append(all, flavour{name, file})
-	}
-	return all
+	return []flavour{{"qemu", stage1File}, nspawn()}
 }
 
 func nspawn() flavour { return flavour{"nspawn", containerFile} }
@@ -38,6 +33,9 @@ func nspawn() flavour { return flavour{"nspawn", containerFile} }
 // startIn is start with a flavour.
 func (h *host) startIn(f flavour, args ...string) *pod {
 	h.Helper()
+	if f.stage1 == "" {
+		return h.start(args...)
+	}
 	return h.start(append([]string{"--stage1-path=" + filepath.Join(h.build.bin, f.stage1), "--insecure-options=stage1"}, args...)...)
 }
 
