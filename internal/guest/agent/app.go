@@ -200,6 +200,10 @@ func (a *Agent) launch(ctx context.Context, app *app, req *guestproto.StartAppRe
 	surroundings, err := surroundingsOf(service.PID(), root)
 	if err != nil {
 		a.logf("app %s: nothing can run beside it: %v", app.name, err)
+	} else if !a.opts.container() { // those of containers are the host's
+		if err := ignorePressure(surroundings.Cgroup.Name()); err != nil {
+			a.logf("app %s: %v", app.name, err)
+		}
 	}
 	a.mu.Lock()
 	app.root, app.service = root, service

@@ -97,6 +97,12 @@ func TestWhatAppsSee(t *testing.T) {
 			}
 		}
 	})
+	t.Run("pressure", func(t *testing.T) {
+		app := spec("pressed", "pressure")
+		app.AllCapabilities, app.Syscalls, app.ProtectPaths, app.Stdin = true, nil, false, true
+		_, o := m.runApp(t, app)
+		diffLines(t, []string{"/system.slice/app-pressed.service 0 <nil>", "/system.slice 0 <nil>", "machine some <nil>"}, o)
+	})
 	t.Run("loopback", func(t *testing.T) {
 		if _, o := m.runApp(t, spec("network", "net")); o.stdout.String() != "lo unknown 0x9\n" {
 			t.Errorf("%q", o.stdout.String())

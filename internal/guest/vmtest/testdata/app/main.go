@@ -40,6 +40,7 @@ func main() {
 		"memory":   memory,
 		"write":    write,
 		"net":      network,
+		"pressure": pressure,
 
 		"kill-agent":    killAgent,
 		"unknown-calls": unknownCalls,
@@ -349,4 +350,24 @@ func unknownCalls([]string) {
 	if none {
 		fmt.Println("none")
 	}
+}
+
+// pressure waits until its input ends, and says whether the kernel accounts for
+// stalls of a control group and of those around it.
+func pressure([]string) {
+	_, _ = io.Copy(io.Discard, os.Stdin)
+	const root = "/tmp"
+	if err := syscall.Mount("none", root, "cgroup2", 0, ""); err != nil {
+		fmt.Println("mount:", err)
+		return
+	}
+	own, _ := os.ReadFile("/proc/self/cgroup")
+	_, group, _ := strings.Cut(strings.TrimSpace(string(own)), "::")
+	for ; group != "/"; group = filepath.Dir(group) {
+		b, err := os.ReadFile(filepath.Join(root, group, "cgroup.pressure"))
+		fmt.Println(group, strings.TrimSpace(string(b)), err)
+	}
+	b, err := os.ReadFile("/proc/pressure/cpu")
+	kind, _, _ := strings.Cut(string(b), " ")
+	fmt.Println("machine", kind, err)
 }
