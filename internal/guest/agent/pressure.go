@@ -10,8 +10,8 @@ import (
 
 // ignorePressure ends the kernel's accounting of stalls for a control group and
 // those around it, but not for all of the machine. At every switch between tasks
-// it counts for each of them, which takes a tenth of an answer's time over the
-// network where the machine is emulated; and no app sees the groups' files.
+// it counts for each of them, which is a tenth of what traffic over the network
+// costs an emulated machine; and no app sees the groups' files.
 func ignorePressure(group string) error {
 	const root = "/sys/fs/cgroup"
 	var errs []error
