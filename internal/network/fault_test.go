@@ -32,10 +32,12 @@ func TestKilledAnywhere(t *testing.T) {
 	h := needHost(t)
 	up := []string{"-uuid", testUUID, "-plugins", h.plugins, "-port", "8082", "-machine"}
 	down := append([]string{"-down"}, up...)
+	h.configureMacvlan(`{}`)
+	lan := []string{"-uuid", testUUID, "-plugins", h.plugins, "-config", h.configDir(), "-net", "lan"}
 	for _, side := range []struct {
 		name          string
 		before, steps []string
-	}{{"set-up", nil, up}, {"tear-down", up, down}} {
+	}{{"set-up", nil, up}, {"set-up of macvlan", nil, lan}, {"tear-down", up, down}, {"tear-down of macvlan", lan, append([]string{"-down"}, lan...)}} {
 		points := h.points(program, side.before, side.steps)
 		if len(points) < 5 {
 			t.Fatalf("only %d points in the %s", len(points), side.name)

@@ -13,19 +13,54 @@ import (
 )
 
 // Guard makes sure that a pod which shares the host's kernel sends nothing from
-// another address than its own, as Taps does for machines. The rules are at the
-// host's ends of the pod's interfaces, where the pod can't change them, and go
-// with these. What the rules stop comes back to the pod.
+// another address than its own, as Taps does for machines. The rules are where the
+// pod can't change them: at the host's ends of its interfaces, or, if one has no
+// such end, as that of macvlan, in the namespace that the plugins filled, in which
+// nothing runs then. They go with these. What the rules stop comes back to the pod.
 //
-// An interface without such an end, like that of macvlan, stays as it is.
+// An interface without such an end stays as it is if a plugin of the pod's does what
+// can't be passed on.
 func (n *Network) Guard() error {
 	fault.Point("network.guard.before")
-	for number, i := range n.Interfaces {
+	ends, err := n.hostEnds()
+	if err != nil {
+		return err
+	}
+	if n.joinable && n.isOpen(ends) {
+		err = n.separate()
+	} else {
+		err = n.guardEnds(ends)
+	}
+	fault.Point("network.guard.after")
+	return err
+}
+
+// isOpen says whether an interface that is to be guarded has no host's end.
+func (n *Network) isOpen(ends []netlink.Link) bool {
+	for number, end := range ends {
+		if end == nil && !n.policies[number].AllowSpoofing {
+			return true
+		}
+	}
+	return false
+}
+
+// hostEnds returns the host's end of each interface, nil for those without.
+func (n *Network) hostEnds() ([]netlink.Link, error) {
+	var ends []netlink.Link
+	for _, i := range n.Interfaces {
 		end, err := i.hostEnd()
 		if err != nil {
-			return fmt.Errorf("find the host's end of %s: %w", i.Name, err)
+			return nil, fmt.Errorf("find the host's end of %s: %w", i.Name, err)
 		}
-		if end == nil {
+		ends = append(ends, end)
+	}
+	return ends, nil
+}
+
+func (n *Network) guardEnds(ends []netlink.Link) error {
+	for number, i := range n.Interfaces {
+		if ends[number] == nil {
 			continue
 		}
 		rules, err := i.rules(n.policies[number])
@@ -33,11 +68,10 @@ func (n *Network) Guard() error {
 			return err
 		}
 		// What passes goes its usual way, for which nothing has to be done.
-		if err := addRules(end, rules, verdicts{stop: redirectTo(end)}); err != nil {
+		if err := addRules(ends[number], rules, verdicts{stop: redirectTo(ends[number])}); err != nil {
 			return fmt.Errorf("guard %s: %w", i.Name, err)
 		}
 	}
-	fault.Point("network.guard.after")
 	return nil
 }
 

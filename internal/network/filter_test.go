@@ -4,15 +4,19 @@ import (
 	"bytes"
 	"context"
 	"encoding/binary"
+	"net"
+	"net/netip"
 	"os"
 	"slices"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
 	"rkt/internal/linux"
+	"rkt/internal/network/networktest"
 )
 
 // TestGuard sends frames as an app does that shares the host's kernel, on the way
@@ -22,12 +26,12 @@ func TestGuard(t *testing.T) {
 	h := needHost(t)
 	n, own := h.dualStack(`{"denyLinkLocal":true}`)
 	defer n.Close()
-	send := h.guarded(n)
+	send := h.guarded(n, "br-dual", "")
 	for name, test := range attempts(own) {
 		t.Run(name, func(t *testing.T) {
 			want := "at the pod" // where what is stopped comes back to
 			if test.passes {
-				want = "at the bridge"
+				want = "beyond"
 			}
 			if got := send(t, test.bytes(own)); got != want {
 				t.Errorf("arrived %s, want %s", got, want)
@@ -42,29 +46,78 @@ func TestGuardAllows(t *testing.T) {
 	h := needHost(t)
 	n, _ := h.dualStack(`{"allowSpoofing":true}`)
 	defer n.Close()
-	send := h.guarded(n)
+	send := h.guarded(n, "br-dual", "")
 	forged := frame{"", unix.ETH_P_IP, ipv4("10.79.0.3", "10.79.0.1")}.bytes(otherMAC())
-	if got := send(t, forged); got != "at the bridge" {
+	if got := send(t, forged); got != "beyond" {
 		t.Errorf("arrived %s", got)
 	}
 	h.endDualStack()
 }
 
-// guarded guards the network of dualStack, and returns what sends a frame out of
-// the pod and says where it has arrived.
-func (h *host) guarded(n *Network) func(*testing.T, []byte) string {
+// TestGuardMacvlan: the same on an interface that has no end at the host.
+func TestGuardMacvlan(t *testing.T) {
+	h := needHost(t)
+	h.configureMacvlan(`{"denyLinkLocal":true}`)
+	n := h.setup(h.options("lan"))
+	defer n.Close()
+	own, err := net.ParseMAC(n.Interfaces[0].MAC)
+	if err != nil {
+		t.Fatal(err)
+	}
+	send := h.guarded(n, "outside", networktest.Outside())
+	for name, test := range attempts(own) {
+		t.Run(name, func(t *testing.T) {
+			want := "at the pod"
+			if test.passes {
+				want = "beyond"
+			}
+			if got := send(t, test.bytes(own)); got != want {
+				t.Errorf("arrived %s, want %s", got, want)
+			}
+		})
+	}
+	err = linux.InNetNamespace(n.Path(), func() error {
+		inside, err := observeInterface("eth0")
+		if diff := cmp.Diff(n.Interfaces[0], inside, cmp.Comparer(func(a, b netip.Prefix) bool { return a == b }), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+			t.Errorf("inside (-what the plugins made +there):\n%s", diff)
+		}
+		return err
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	h.teardown()
+	h.clean()
+}
+
+// configureMacvlan makes a network of the addresses that dualStack's pod has.
+func (h *host) configureMacvlan(policy string) {
+	h.Helper()
+	h.configure("10-lan.conflist", `{"name":"lan","cniVersion":"1.0.0","rkt":`+policy+`,"plugins":[{"type":"macvlan",
+		"master":"uplink","ipam":{"type":"static","addresses":[{"address":"10.79.0.2/24","gateway":"10.79.0.1"},{"address":"fd00:79::2/64"}],
+		"routes":[{"dst":"0.0.0.0/0"}]}}]}`)
+}
+
+// guarded guards a network, and returns what sends a frame out of the pod and says
+// where it has arrived: at the pod, or beyond, at a device of a namespace.
+func (h *host) guarded(n *Network, device, namespace string) func(*testing.T, []byte) string {
 	h.Helper()
 	if err := n.Guard(); err != nil {
 		h.Fatal(err)
 	}
+	h.awaitUp("eth0", namespaceFile)
+	if n.apart {
+		h.awaitUp("in0", namespaceFile)
+		h.awaitUp("eth0", innerFile)
+	}
 	arrivals := make(chan arrival)
-	pod := h.packetSocket("eth0", namespaceFile)
+	pod := h.packetSocket("eth0", n.Path())
 	go pod.listen(h.Context(), "at the pod", arrivals)
-	bridge := h.packetSocket("br-dual", "")
-	go bridge.listen(h.Context(), "at the bridge", arrivals)
+	beyond := h.packetSocket(device, namespace)
+	go beyond.listen(h.Context(), "beyond", arrivals)
 	h.Cleanup(func() {
 		pod.Close()
-		bridge.Close()
+		beyond.Close()
 	})
 	return func(t *testing.T, frame []byte) string {
 		t.Helper()
@@ -72,6 +125,36 @@ func (h *host) guarded(n *Network) func(*testing.T, []byte) string {
 			t.Fatal(err)
 		}
 		return whereabouts(t, frame, arrivals)
+	}
+}
+
+// awaitUp waits until an interface sends. One that is brought up before its other end
+// does so only some time after that.
+func (h *host) awaitUp(device, namespace string) {
+	h.Helper()
+	updates, done := make(chan netlink.LinkUpdate), make(chan struct{})
+	err := linux.InNetNamespace(namespace, func() error {
+		return netlink.LinkSubscribeWithOptions(updates, done, netlink.LinkSubscribeOptions{ListExisting: true})
+	})
+	if err != nil {
+		h.Fatal(err)
+	}
+	defer func() {
+		close(done)
+		for range updates { // until it is closed
+			continue
+		}
+	}()
+	deadline := time.After(time.Minute)
+	for {
+		select {
+		case u := <-updates:
+			if u.Link != nil && u.Attrs().Name == device && u.Attrs().OperState == netlink.OperUp {
+				return
+			}
+		case <-deadline:
+			h.Fatalf("%s does not come up", device)
+		}
 	}
 }
 

@@ -154,7 +154,7 @@ func (h *host) clean() {
 	if now := h.state(); now != h.before {
 		h.Errorf("left on the host:\n%s\n--- before:\n%s", now, h.before)
 	}
-	for _, name := range []string{namespaceFile, recordDir} {
+	for _, name := range []string{namespaceFile, innerFile, recordDir} {
 		if _, err := os.Lstat(name); !errors.Is(err, os.ErrNotExist) {
 			h.Errorf("%s is still there (%v)", name, err)
 		}

@@ -13,6 +13,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"rkt/internal/linux"
+	"rkt/internal/network/iface"
 )
 
 // Bounds of what is taken over from a namespace: the plugins are trusted, but
@@ -33,22 +34,11 @@ type Interface struct {
 	Neighbours []Neighbour
 }
 
-// Route is one of an interface's in the main table. An invalid Gateway is a
-// destination on the link.
-type Route struct {
-	Destination netip.Prefix
-	Gateway     netip.Addr
-	Source      netip.Addr // preferred, or invalid
-	Metric      int
-	MTU         int // 0 for the interface's
-	OnLink      bool
-}
+// Route is one of an interface's in the main table.
+type Route = iface.Route
 
 // Neighbour is a permanent one.
-type Neighbour struct {
-	IP  netip.Addr
-	MAC string
-}
+type Neighbour = iface.Neighbour
 
 // observe reads what the plugins left.
 func (n *Network) observe(attachments []*attachment) error {
@@ -183,7 +173,7 @@ func (i *Interface) readNeighbours(link netlink.Link) error {
 	for _, n := range neighbours {
 		ip, ok := netip.AddrFromSlice(n.IP)
 		if n.State&netlink.NUD_PERMANENT != 0 && ok && len(n.HardwareAddr) == 6 {
-			i.Neighbours = append(i.Neighbours, Neighbour{ip.Unmap(), n.HardwareAddr.String()})
+			i.Neighbours = append(i.Neighbours, Neighbour{IP: ip.Unmap(), MAC: n.HardwareAddr.String()})
 		}
 	}
 	if len(i.Neighbours) > maxRoutes {

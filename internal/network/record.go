@@ -19,6 +19,7 @@ import (
 // Files in the pod's directory.
 const (
 	namespaceFile = "netns"           // the pod's namespace is mounted on it
+	innerFile     = "netns.inside"    // and that of what runs in it, if another
 	recordDir     = "net"             // what Teardown needs, and libcni's results
 	recordFile    = "net/record.json" // see record
 	maxRecord     = 16 << 20

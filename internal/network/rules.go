@@ -71,11 +71,10 @@ func (i *Interface) rules(p policy) ([]rule, error) {
 	if p.AllowSpoofing {
 		return []rule{everything()}, nil
 	}
-	mac, err := net.ParseMAC(i.MAC)
-	if err != nil || len(mac) != 6 {
-		return nil, fmt.Errorf("%q is no Ethernet address", i.MAC)
+	from, err := parseMAC(i.MAC)
+	if err != nil {
+		return nil, err
 	}
-	from := [6]byte(mac)
 	rules := append(i.rulesARP(from), i.rulesIPv4(from, p)...)
 	rules = append(rules, i.rulesIPv6(from, p)...)
 	rules = append(rules, nothing())
@@ -83,6 +82,15 @@ func (i *Interface) rules(p policy) ([]rule, error) {
 		return nil, fmt.Errorf("%d addresses are too many to check what is sent", len(i.Addresses))
 	}
 	return rules, nil
+}
+
+// parseMAC reads an address like aa:bb:cc:dd:ee:ff.
+func parseMAC(text string) ([6]byte, error) {
+	mac, err := net.ParseMAC(text)
+	if err != nil || len(mac) != 6 {
+		return [6]byte{}, fmt.Errorf("%q is no Ethernet address", text)
+	}
+	return [6]byte(mac), nil
 }
 
 // rulesARP lets the pod speak of its own addresses, and ask whether one is

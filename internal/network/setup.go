@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/containernetworking/cni/pkg/types"
@@ -57,6 +58,8 @@ type Network struct {
 
 	policies    []policy
 	reservation reservation
+	joinable    bool // what the plugins made could be joined to a machine
+	apart       bool // what runs in the pod has a namespace of its own
 }
 
 // DNS is what the networks say about resolving names.
@@ -66,9 +69,14 @@ type DNS struct {
 	Domain                       string
 }
 
-// Path returns where the pod's network namespace is, as seen from its
-// directory.
-func (*Network) Path() string { return namespaceFile }
+// Path returns where the network namespace is that the pod's processes are to be
+// in, as seen from its directory. Guard decides about it.
+func (n *Network) Path() string {
+	if n.apart {
+		return innerFile
+	}
+	return namespaceFile
+}
 
 // Close gives the host's ports back. The network stays until Teardown.
 func (n *Network) Close() { n.reservation.release() }
@@ -141,18 +149,32 @@ func (o Options) plan() ([]*attachment, error) {
 func (o Options) checkPlugins(attachments []*attachment) error {
 	runner := &runner{}
 	for _, a := range attachments {
-		for _, plugin := range a.list.Plugins {
-			for _, kind := range []string{plugin.Network.Type, plugin.Network.IPAM.Type} {
-				if kind == "" {
-					continue // it gives out no addresses
-				}
-				if err := o.checkPlugin(runner, a, kind); err != nil {
-					return fmt.Errorf("network %q: %w", a.Name, err)
-				}
+		for _, kind := range a.kinds() {
+			if err := o.checkPlugin(runner, a, kind); err != nil {
+				return fmt.Errorf("network %q: %w", a.Name, err)
 			}
 		}
 	}
 	return nil
+}
+
+// kinds are the types of a network's plugins.
+func (a *attachment) kinds() []string {
+	var kinds []string
+	for _, plugin := range a.list.Plugins {
+		kinds = append(kinds, plugin.Network.Type)
+		if addresses := plugin.Network.IPAM.Type; addresses != "" {
+			kinds = append(kinds, addresses)
+		}
+	}
+	return kinds
+}
+
+// joinable says whether all of the networks would work with a machine.
+func joinable(attachments []*attachment) bool {
+	return !slices.ContainsFunc(attachments, func(a *attachment) bool {
+		return slices.ContainsFunc(a.kinds(), func(kind string) bool { return RefuseInMachine(kind) != "" })
+	})
 }
 
 func (o Options) checkPlugin(runner *runner, a *attachment, kind string) error {
@@ -185,7 +207,7 @@ func (o Options) attach(ctx context.Context, attachments []*attachment) (*Networ
 	if err != nil {
 		return nil, err
 	}
-	n := &Network{}
+	n := &Network{joinable: joinable(attachments)}
 	for _, a := range attachments {
 		result, err := a.add(ctx, runner, o.UUID, namespace)
 		if err != nil {

@@ -356,7 +356,7 @@ func TestNoFilter(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "iptables") || !strings.Contains(errhint.Of(err), "--net=none") {
 		t.Errorf("got %v, hint %q", err, errhint.Of(err))
 	}
-	for _, name := range []string{namespaceFile, recordDir} {
+	for _, name := range []string{namespaceFile, innerFile, recordDir} {
 		if _, err := os.Lstat(name); !errors.Is(err, os.ErrNotExist) {
 			t.Errorf("%s is still there (%v)", name, err)
 		}

@@ -43,6 +43,10 @@ func Teardown(ctx context.Context, uuid string, lock *os.File) error {
 		return errors.Join(failed...)
 	}
 	fault.Point("network.unmount.before")
+	if err := linux.RemoveNetNamespace(innerFile); err != nil {
+		return fmt.Errorf("remove the network namespace inside: %w", err)
+	}
+	fault.Point("network.unmount.inside")
 	if err := linux.RemoveNetNamespace(namespaceFile); err != nil {
 		return fmt.Errorf("remove the network namespace: %w", err)
 	}

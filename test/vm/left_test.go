@@ -173,7 +173,7 @@ func (h *host) clear() {
 	}
 	for range mountsIn(h.dir) {
 		_ = filepath.WalkDir(h.dir, func(path string, d fs.DirEntry, err error) error {
-			if err == nil && (d.IsDir() || d.Name() == "netns") {
+			if err == nil && (d.IsDir() || strings.HasPrefix(d.Name(), "netns")) {
 				_ = unix.Unmount(path, unix.MNT_DETACH)
 			}
 			return nil

@@ -5,7 +5,6 @@ package agent
 import (
 	"errors"
 	"fmt"
-	"net"
 	"net/netip"
 	"os"
 	"path"
@@ -13,9 +12,9 @@ import (
 	"strings"
 
 	"github.com/vishvananda/netlink"
-	"golang.org/x/sys/unix"
 
 	"rkt/internal/guest/guestproto"
+	"rkt/internal/network/iface"
 )
 
 // setLinks makes the machine's interfaces what the host says. Which is which
@@ -38,7 +37,11 @@ func setLinks(links []*guestproto.Link) error {
 		found[n] = link
 	}
 	for n, l := range links {
-		if err := setLink(found[n], l); err != nil {
+		settings, err := linkSettings(l)
+		if err == nil {
+			err = iface.Set(found[n], settings)
+		}
+		if err != nil {
 			return fmt.Errorf("%s: %w", l.Name, err)
 		}
 	}
@@ -57,103 +60,43 @@ func linkByMAC(mac string) (netlink.Link, error) {
 	return all[i], nil
 }
 
-func setLink(link netlink.Link, l *guestproto.Link) error {
-	if err := netlink.LinkSetName(link, l.Name); err != nil {
-		return fmt.Errorf("rename: %w", err)
-	}
-	// Its addresses are these and no others: what routers announce would not
-	// get through anyway.
-	if err := quiet(l.Name); err != nil {
-		return err
-	}
-	if err := netlink.LinkSetMTU(link, int(l.Mtu)); err != nil {
-		return fmt.Errorf("set MTU %d: %w", l.Mtu, err)
-	}
-	for _, a := range l.Addresses {
-		if err := addAddress(link, a); err != nil {
-			return fmt.Errorf("address %s: %w", a, err)
+// linkSettings reads what the host says of an interface.
+func linkSettings(l *guestproto.Link) (iface.Settings, error) {
+	s := iface.Settings{Name: l.Name, MTU: int(l.Mtu)}
+	for _, text := range l.Addresses {
+		address, err := netip.ParsePrefix(text)
+		if err != nil {
+			return s, fmt.Errorf("address: %w", err)
 		}
-	}
-	if err := netlink.LinkSetUp(link); err != nil {
-		return fmt.Errorf("bring up: %w", err)
+		s.Addresses = append(s.Addresses, address)
 	}
 	for _, n := range l.Neighbours {
-		if err := addNeighbour(link, n); err != nil {
-			return fmt.Errorf("neighbour %s: %w", n.Ip, err)
+		ip, err := netip.ParseAddr(n.Ip)
+		if err != nil {
+			return s, fmt.Errorf("neighbour: %w", err)
 		}
+		s.Neighbours = append(s.Neighbours, iface.Neighbour{IP: ip, MAC: n.Mac})
 	}
-	return addRoutes(link, l.Routes)
-}
-
-func quiet(name string) error {
-	for _, setting := range []string{"accept_ra", "autoconf"} {
-		err := os.WriteFile("/proc/sys/net/ipv6/conf/"+name+"/"+setting, []byte("0"), 0)
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return err
+	for _, r := range l.Routes {
+		route := iface.Route{Metric: int(r.Metric), MTU: int(r.Mtu), OnLink: r.OnLink}
+		var errs [3]error
+		route.Destination, errs[0] = netip.ParsePrefix(r.Destination)
+		route.Gateway, errs[1] = optionalAddress(r.Gateway)
+		route.Source, errs[2] = optionalAddress(r.Source)
+		if err := errors.Join(errs[:]...); err != nil {
+			return s, fmt.Errorf("route: %w", err)
 		}
+		s.Routes = append(s.Routes, route)
 	}
-	return nil
+	return s, nil
 }
 
-func addAddress(link netlink.Link, text string) error {
-	prefix, err := netip.ParsePrefix(text)
-	if err != nil {
-		return err
+// optionalAddress is invalid of "".
+func optionalAddress(text string) (netip.Addr, error) {
+	if text == "" {
+		return netip.Addr{}, nil
 	}
-	address := &netlink.Addr{IPNet: ipNet(prefix)}
-	if prefix.Addr().Is6() {
-		// Nobody else was given it, and looking for them takes a second.
-		address.Flags = unix.IFA_F_NODAD
-	}
-	return netlink.AddrAdd(link, address)
-}
-
-func addNeighbour(link netlink.Link, n *guestproto.Neighbour) error {
-	mac, err := net.ParseMAC(n.Mac)
-	if err != nil {
-		return err
-	}
-	return netlink.NeighSet(&netlink.Neigh{
-		LinkIndex: link.Attrs().Index, IP: net.ParseIP(n.Ip), HardwareAddr: mac, State: netlink.NUD_PERMANENT,
-	})
-}
-
-// addRoutes adds those to the link first: gateways are reached over them.
-func addRoutes(link netlink.Link, routes []*guestproto.Route) error {
-	direct := func(r *guestproto.Route) bool { return r.Gateway == "" }
-	for _, first := range []bool{true, false} {
-		for _, r := range routes {
-			if direct(r) != first {
-				continue
-			}
-			if err := addRoute(link, r); err != nil {
-				return fmt.Errorf("route to %s: %w", r.Destination, err)
-			}
-		}
-	}
-	return nil
-}
-
-func addRoute(link netlink.Link, r *guestproto.Route) error {
-	destination, err := netip.ParsePrefix(r.Destination)
-	if err != nil {
-		return err
-	}
-	route := &netlink.Route{
-		LinkIndex: link.Attrs().Index, Dst: ipNet(destination), Gw: net.ParseIP(r.Gateway), Src: net.ParseIP(r.Source),
-		Priority: int(r.Metric), MTU: int(r.Mtu),
-	}
-	if r.Gateway == "" {
-		route.Scope = netlink.SCOPE_LINK
-	}
-	if r.OnLink {
-		route.Flags = int(netlink.FLAG_ONLINK)
-	}
-	return netlink.RouteReplace(route)
-}
-
-func ipNet(p netip.Prefix) *net.IPNet {
-	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
+	return netip.ParseAddr(text)
 }
 
 // setSysctls makes settings of the network, and no others. One that this
