@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 
 	"github.com/google/uuid"
-	"golang.org/x/sync/errgroup"
 	"rkt/internal/fault"
 	"rkt/internal/linux"
 )
@@ -96,24 +95,13 @@ func (p *Pod) WriteFile(name string, data []byte) error {
 	return err
 }
 
-// syncFiles makes durable what WriteFile wrote. A file system that is asked for
-// all of it at once does it in one go.
-func (p *Pod) syncFiles() error {
-	var all errgroup.Group
-	for _, f := range p.unsynced {
-		all.Go(func() error { return errors.Join(f.Sync(), f.Close()) })
-	}
-	p.unsynced = nil
-	return all.Wait()
-}
-
 // MkdirAll makes a directory in the pod, with its parents.
 func (p *Pod) MkdirAll(name string) error { return p.root.MkdirAll(name, dirMode) }
 
 // Park moves a pod that is completely prepared to where it waits to be run, and
 // lets go of it.
 func (p *Pod) Park() error {
-	if err := errors.Join(p.syncFiles(), linux.SyncFilesystem(p.dir)); err != nil {
+	if err := errors.Join(p.syncAll(), linux.SyncFilesystem(p.dir)); err != nil {
 		return err
 	}
 	if err := p.moveTo(prepared); err != nil {
@@ -142,13 +130,12 @@ func (p *Pod) Claim() error {
 }
 
 // Start moves a prepared or just prepared pod to where pods run. The pod counts
-// as running from then on, until the lock is free.
+// as running from then on, until the lock is free. Its files are durable when this
+// returns, not before it has moved: if the host fails meanwhile, nothing of the pod
+// has happened that they would be needed for.
 func (p *Pod) Start() error {
 	if p.at != prepare && p.at != prepared {
 		return fmt.Errorf("pod %q: cannot be started from %q", p.UUID, p.at)
-	}
-	if err := p.syncFiles(); err != nil {
-		return err
 	}
 	return p.moveTo(run)
 }

@@ -16,6 +16,7 @@ import (
 	"path/filepath"
 	"slices"
 
+	"golang.org/x/sync/errgroup"
 	"golang.org/x/sys/unix"
 
 	"rkt/internal/fault"
@@ -169,7 +170,21 @@ func (p *Pod) moveTo(to place) error {
 	}
 	p.at = to
 	fault.Point("pod." + string(to) + ".renamed")
-	err := errors.Join(linux.SyncDir(p.pods.placeDir(to)), linux.SyncDir(p.pods.placeDir(from)))
+	err := p.syncAll(p.pods.placeDir(to), p.pods.placeDir(from))
 	fault.Point("pod." + string(to) + ".after")
 	return err
+}
+
+// syncAll makes durable what WriteFile wrote, and what is in directories. A file
+// system that is asked for all of it at once does it in one go.
+func (p *Pod) syncAll(dirs ...string) error {
+	var all errgroup.Group
+	for _, f := range p.unsynced {
+		all.Go(func() error { return errors.Join(f.Sync(), f.Close()) })
+	}
+	p.unsynced = nil
+	for _, dir := range dirs {
+		all.Go(func() error { return linux.SyncDir(dir) })
+	}
+	return all.Wait()
 }
