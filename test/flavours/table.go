@@ -32,6 +32,7 @@ func Behaviours() []Behaviour {
 		{"Environment", "`PATH`, `HOME` and the like, and `AC_APP_NAME`, are set", nil, checkEnvironment},
 		{"User", "user and group by name, the working directory", nil, checkUser},
 		{"Writable", "each pod writes to its own copy of the image", nil, checkWritable},
+		{"DiskSize", "`--disk` bounds what apps write; a flavour without a disk of the pod's own says that it does not", nil, checkDiskSize},
 		{"NoOverlay", "`--no-overlay` gives an app a copy of its image; a machine says that it has overlays of its own", nil, checkNoOverlay},
 		{"PrivateUsers", "`--private-users`: a pod's ids are those of nobody else on the host; a machine, in which all ids are its own, refuses it", fly(noIsolation), checkPrivateUsers},
 		{"PrivateUsersWork", "with that, low ports, images' files and commands beside apps are as ever", fly(noIsolation), checkPrivateUsersWork},

@@ -10,6 +10,30 @@ import (
 	"rkt/test/probe/report"
 )
 
+func checkDiskSize(p *place) {
+	o := options{flags: []string{"--disk=64Mi"}}
+	if p.flavour.Machine {
+		const bytes = 64 << 20
+		r := p.runWith(o, "--", "facts")
+		if f := p.factsOf(r); f.Disk > bytes || f.Disk < bytes/2 || strings.Contains(r.stderr, "warning") {
+			p.Errorf("the disk holds %d bytes, stderr %q", f.Disk, r.stderr)
+		}
+		return
+	}
+	said := "warning: a container keeps what apps write in the pod's directory: the size of its disk is ignored\n"
+	if p.flavour.Isolation == "none" {
+		said = "run: warning: --disk option is not supported by stage1\n"
+	}
+	r := p.runWith(o, "--", "exit", "0")
+	r.want(0)
+	if r.stderr != said {
+		p.Errorf("stderr %q, want %q", r.stderr, said)
+	}
+	if r = p.run("--", "exit", "0"); r.stderr != "" {
+		p.Errorf("without the flag: %q", r.stderr)
+	}
+}
+
 func checkNoOverlay(p *place) {
 	o := options{flags: []string{"--no-overlay"}}
 	if p.flavour.Machine {
