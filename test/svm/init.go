@@ -22,7 +22,7 @@ const newRoot = "/new"
 // beInit is the machine's first program. It never returns.
 func beInit() {
 	t, err := begin()
-	if err == nil && t.Systemd {
+	if err == nil && t.Systemd != "" {
 		err = becomeSystemd(t)
 	}
 	if err == nil {

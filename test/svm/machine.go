@@ -136,11 +136,7 @@ func (m machine) arguments() []string {
 // kernelParameters say how fast the processor's counter runs: on a busy host
 // the kernel fails to find out, and stands still without it.
 func (m machine) kernelParameters() string {
-	groups := ""
-	if m.options.systemd == hybrid {
-		groups = "systemd.unified_cgroup_hierarchy=0 "
-	}
-	return groups + "console=ttyS0 reboot=t panic=-1 mitigations=off tsc=reliable no_timer_check noreplace-smp " +
+	return "console=ttyS0 reboot=t panic=-1 mitigations=off tsc=reliable no_timer_check noreplace-smp " +
 		"cryptomgr.notests rcupdate.rcu_expedited=1 loglevel=4 tsc_early_khz=" +
 		strconv.FormatUint(linux.NewTSCMeter().Kilohertz(), 10)
 }

@@ -44,7 +44,6 @@ type options struct {
 	memoryMiB int
 	timeout   time.Duration
 	console   bool
-	systemd   string // the hierarchy of its control groups, "" without it
 	task      task
 }
 
@@ -55,8 +54,9 @@ type task struct {
 	Environment []string `json:"environment"`
 	// Modules are the names of the kernel's modules to load, in this order.
 	Modules []string `json:"modules"`
-	// Systemd has systemd run the command.
-	Systemd bool `json:"systemd"`
+	// Systemd has systemd run the command, with this hierarchy of control groups; ""
+	// without it.
+	Systemd string `json:"systemd,omitempty"`
 }
 
 func main() {
@@ -109,7 +109,7 @@ func parse(args []string) (options, error) {
 	f.IntVar(&o.memoryMiB, "memory", 2048, "the machine's memory in MiB; all that is written goes there")
 	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "how long the machine may run")
 	f.BoolVar(&o.console, "console", false, "show what the machine's kernel says")
-	f.StringVar(&o.systemd, "systemd", "", "run systemd, with the control groups of version 2 alone (unified) or of both (hybrid)")
+	f.StringVar(&o.task.Systemd, "systemd", "", "run systemd, with the control groups of version 2 alone (unified) or of both (hybrid)")
 	f.Func("env", "a variable for the command's environment", func(value string) error {
 		if !strings.Contains(value, "=") {
 			return errors.New("needs NAME=VALUE")
@@ -121,8 +121,8 @@ func parse(args []string) (options, error) {
 		return o, err
 	}
 	o.task.Command = f.Args()
-	if o.task.Systemd = o.systemd != ""; o.task.Systemd && o.systemd != unified && o.systemd != hybrid {
-		return o, fmt.Errorf("--systemd=%s: is neither %s nor %s", o.systemd, unified, hybrid)
+	if s := o.task.Systemd; s != "" && s != unified && s != hybrid {
+		return o, fmt.Errorf("--systemd=%s: is neither %s nor %s", s, unified, hybrid)
 	}
 	if len(o.task.Command) == 0 || o.memoryMiB < 256 {
 		return o, errors.New("usage: svm [flags] -- COMMAND [ARG…]")

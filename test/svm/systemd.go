@@ -44,11 +44,29 @@ func becomeSystemd(t task) error {
 	}
 	const program = "/lib/systemd/systemd"
 	argv := []string{program, "--unit=svm.target", "--log-target=console", "--log-level=err", "--show-status=no"}
+	if t.Systemd == hybrid {
+		// It reads the kernel's parameters too, unless the host's files say that they
+		// are a container's: then these alone.
+		argv = append(argv, "systemd.unified_cgroup_hierarchy=0")
+	}
 	return fmt.Errorf("execute %s: %w", program, unix.Exec(program, argv, []string{"PATH=/usr/sbin:/usr/bin:/sbin:/bin"}))
 }
 
 // beService runs the command and ends the machine. It never returns.
 func beService() {
 	t, err := readTask("/run/" + serviceTask)
+	if err == nil {
+		err = checkGroups(t)
+	}
 	end(t, err)
+}
+
+// checkGroups makes sure that systemd has mounted the control groups as it was
+// told: only beside version 1 does version 2 have a directory of its own.
+func checkGroups(t task) error {
+	_, err := os.Stat("/sys/fs/cgroup/unified")
+	if both := err == nil; both != (t.Systemd == hybrid) {
+		return fmt.Errorf("systemd has not mounted the control groups as %s", t.Systemd)
+	}
+	return nil
 }
