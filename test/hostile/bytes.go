@@ -39,13 +39,16 @@ func sign(header []byte) {
 	copy(header[148:156], fmt.Sprintf("%06o\x00 ", sum))
 }
 
+// damaged is said of what no tar can be.
+const damaged = "not a tar archive, or a damaged one"
+
 // sizes are not what they should be.
 func sizes(t testing.TB) []Vector {
 	t.Helper()
 	size := func(value string) func([]byte) { return func(h []byte) { copy(h[124:136], value) } }
 	f := imagetest.File("rootfs/f", "")
 	return append(sparse(t), []Vector{
-		{Name: "negative-size", Data: patched(t, "negative-size", f, size(strings.Repeat("\xff", 12))), Refused: "not a tar archive, or a damaged one"},
+		{Name: "negative-size", Data: patched(t, "negative-size", f, size(strings.Repeat("\xff", 12))), Refused: damaged},
 		{Name: "huge-size", Data: patched(t, "huge-size", f, size("\x80\x00\x00\x00\x7f\xff\xff\xff\xff\xff\xff\xff")), Refused: "not enough free disk space"},
 		{Name: "size-beyond-end", Data: patched(t, "size-beyond-end", f, size("00000010000\x00")), Refused: "it is truncated"},
 	}...)
@@ -58,7 +61,9 @@ func sparse(t testing.TB) []Vector {
 	files := map[string]File{"sparse": {Type: tar.TypeReg, Mode: 0o644, Size: length}}
 	return []Vector{
 		{Name: "sparse-pax", Data: sparseImage(t, "sparse-pax", length), Files: files},
-		{Name: "sparse-gnu", Data: withRaw(t, "sparse-gnu", oldSparse("rootfs/sparse", length)), Files: files},
+		{Name: "sparse-gnu", Data: withRaw(t, "sparse-gnu", oldSparse("rootfs/sparse", length, "x")), Files: files},
+		{Name: "sparse-unreferenced", Data: withRaw(t, "sparse-unreferenced", oldSparse("rootfs/sparse", length, "xx")), Refused: damaged},
+		{Name: "sparse-missing", Data: withRaw(t, "sparse-missing", oldSparse("rootfs/sparse", length, "")), Refused: damaged},
 	}
 }
 
@@ -80,10 +85,10 @@ func sparseImage(t testing.TB, name string, length int64) []byte {
 	return withRaw(t, name, slices.Concat(raw(tar.TypeXHeader, "pax", records), raw(tar.TypeReg, "rootfs/sparse", "x")))
 }
 
-// oldSparse is an entry for a file with one byte at its end, in the format that
-// GNU tar had before PAX. Source: GNU tar manual, "Old GNU Format".
-func oldSparse(name string, length int64) []byte {
-	b := raw('S', name, "x")
+// oldSparse is an entry for a file that has data of one byte, at its end, in the
+// format that GNU tar had before PAX. Source: GNU tar manual, "Old GNU Format".
+func oldSparse(name string, length int64, data string) []byte {
+	b := raw('S', name, data)
 	h := b[:block]
 	copy(h[257:], "ustar  \x00")
 	copy(h[386:], fmt.Sprintf("%011o\x00%011o\x00", length-1, 1))

@@ -70,6 +70,7 @@ func explain(err error) error {
 	var (
 		corrupt   flate.CorruptInputError
 		structure bzip2.StructuralError
+		internal  flate.InternalError // of a code that no encoder writes
 	)
 	switch {
 	case err == nil, errors.Is(err, io.EOF), errors.Is(err, ErrInvalid), errors.Is(err, ErrTooLarge):
@@ -79,7 +80,8 @@ func explain(err error) error {
 	case errors.Is(err, tar.ErrHeader), errors.Is(err, tar.ErrFieldTooLong):
 		return invalid("it is not a tar archive, or a damaged one")
 	case errors.Is(err, gzip.ErrHeader), errors.Is(err, gzip.ErrChecksum),
-		errors.As(err, &corrupt), errors.As(err, &structure), errors.Is(err, errXZ):
+		errors.As(err, &corrupt), errors.As(err, &structure), errors.As(err, &internal),
+		errors.Is(err, errXZ):
 		return invalid("the compressed data is damaged")
 	default:
 		return err

@@ -71,7 +71,16 @@ func (r *Reader) Next() (*Entry, error) {
 // Read reads the current entry's data.
 func (r *Reader) Read(p []byte) (int, error) {
 	n, err := r.tar.Read(p)
-	return n, explain(err)
+	return n, r.explain(err)
+}
+
+// explain classes an error of the tar reader's. Not all of these have names, but
+// what does not come from below is about the archive.
+func (r *Reader) explain(err error) error {
+	if err == nil || errors.Is(err, io.EOF) || r.source.failed {
+		return explain(err)
+	}
+	return explain(errors.Join(tar.ErrHeader, err))
 }
 
 // Duplicates says whether any name but that of a directory occurred more than
@@ -93,7 +102,7 @@ func (r *Reader) nextHeader() (*tar.Header, error) {
 		return nil, r.finish(end)
 	}
 	if err != nil && !errors.Is(err, tar.ErrInsecurePath) {
-		return nil, explain(err)
+		return nil, r.explain(err)
 	}
 	return header, nil
 }
@@ -203,14 +212,17 @@ func (r *Reader) checkFile(parts []string, h *tar.Header) (*Entry, error) {
 type source struct {
 	r           io.Reader
 	left, limit int64
+	failed      bool // reading has
 }
 
 func (s *source) Read(p []byte) (int, error) {
 	n, err := s.r.Read(p[:min(int64(len(p)), s.left+1)])
 	if s.left -= int64(n); s.left < 0 {
 		s.left = 0
+		s.failed = true
 		return 0, s.tooLarge()
 	}
+	s.failed = s.failed || err != nil && !errors.Is(err, io.EOF)
 	return n, err
 }
 
