@@ -77,7 +77,7 @@ func (l *Launcher) Launch(_ context.Context, spec supervisor.Spec) (supervisor.M
 	}
 	q := &qemu{image: l.image, kvm: l.kvm, diskBytes: spec.DiskBytes, done: make(chan struct{}), words: &words.Tail{}}
 	files, err := q.open(spec)
-	defer closeAll(files)
+	defer linux.CloseFiles(files)
 	if err != nil {
 		return nil, err
 	}
@@ -122,7 +122,7 @@ func (q *qemu) open(spec supervisor.Spec) (files []*os.File, err error) {
 	keep(os.OpenFile(os.DevNull, os.O_RDWR, 0))
 	messages, w, pipeErr := os.Pipe()
 	keep(w, pipeErr)
-	keep(duplicate(w))
+	keep(linux.DuplicateFile(w))
 	var console *net.UnixConn
 	for _, end := range []**net.UnixConn{&q.control, &q.data, &q.qmpConn, &console} {
 		ours, theirs, pairErr := socketpair()
@@ -130,7 +130,7 @@ func (q *qemu) open(spec supervisor.Spec) (files []*os.File, err error) {
 		keep(theirs, pairErr)
 	}
 	keep(os.Open(filepath.Join(q.image.root, guestImage)))
-	keep(duplicate(spec.Lock))
+	keep(linux.DuplicateFile(spec.Lock))
 	if spec.Network != nil && err == nil {
 		taps, tapErr := spec.Network.Taps()
 		files, err = append(files, taps...), tapErr
@@ -158,7 +158,7 @@ func (q *qemu) openVhost(n int) []*os.File {
 	for range n {
 		f, err := os.OpenFile(devVhostNet, os.O_RDWR, 0)
 		if err != nil {
-			closeAll(files)
+			linux.CloseFiles(files)
 			return nil
 		}
 		files = append(files, f)
@@ -198,20 +198,4 @@ func socketpair() (*net.UnixConn, *os.File, error) {
 		return nil, theirs, fmt.Errorf("a unix socket became a %T", conn)
 	}
 	return unixConn, theirs, nil
-}
-
-func duplicate(f *os.File) (*os.File, error) {
-	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
-	if err != nil {
-		return nil, os.NewSyscallError("fcntl", err)
-	}
-	return os.NewFile(uintptr(fd), f.Name()), nil
-}
-
-func closeAll(files []*os.File) {
-	for _, f := range files {
-		if f != nil {
-			f.Close()
-		}
-	}
 }

@@ -65,7 +65,7 @@ func (l *Launcher) Launch(_ context.Context, spec supervisor.Spec) (_ supervisor
 		defer group.Close()
 	}
 	files, err := c.files(spec)
-	defer func() { closeAll(files) }()
+	defer func() { linux.CloseFiles(files) }()
 	if err != nil {
 		return nil, err
 	}
@@ -127,11 +127,11 @@ func (c *container) files(spec supervisor.Spec) ([]*os.File, error) {
 	if err != nil {
 		return []*os.File{null}, err
 	}
-	again, err := duplicate(say)
+	again, err := linux.DuplicateFile(say)
 	if err != nil {
 		return []*os.File{null, say}, err
 	}
-	lock, err := duplicate(spec.Lock)
+	lock, err := linux.DuplicateFile(spec.Lock)
 	if err != nil {
 		return []*os.File{null, say, again}, err
 	}
@@ -152,21 +152,7 @@ func (c *container) makeUsers(ids stage1.IDRange) (_ *os.File, err error) {
 	if c.users, err = linux.UserNamespace(ids.First, ids.Count); err != nil {
 		return nil, err
 	}
-	return duplicate(c.users)
-}
-
-func duplicate(f *os.File) (*os.File, error) {
-	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
-	if err != nil {
-		return nil, os.NewSyscallError("fcntl", err)
-	}
-	return os.NewFile(uintptr(fd), f.Name()), nil
-}
-
-func closeAll(files []*os.File) {
-	for _, f := range files {
-		f.Close()
-	}
+	return linux.DuplicateFile(c.users)
 }
 
 func socketpair() (net.Conn, *os.File, error) {

@@ -84,7 +84,7 @@ func (m *machine) start(ctx context.Context, image *kvm.Image, spec supervisor.S
 		return err
 	}
 	files, err := m.open(spec)
-	defer closeAll(files)
+	defer linux.CloseFiles(files)
 	if err != nil {
 		return fmt.Errorf("open the machine's files: %w", err)
 	}
@@ -129,7 +129,7 @@ func (m *machine) open(spec supervisor.Spec) (files []*os.File, err error) {
 	}
 	files = append(files, say, say)
 	m.listen(said, spec.Console)
-	lock, err := duplicate(spec.Lock)
+	lock, err := linux.DuplicateFile(spec.Lock)
 	if err != nil {
 		return files, err
 	}
@@ -157,18 +157,4 @@ func (m *machine) listen(said io.ReadCloser, also io.Writer) {
 		defer said.Close()
 		_, _ = io.Copy(to, said)
 	})
-}
-
-func duplicate(f *os.File) (*os.File, error) {
-	fd, err := unix.FcntlInt(f.Fd(), unix.F_DUPFD_CLOEXEC, 3)
-	if err != nil {
-		return nil, os.NewSyscallError("fcntl", err)
-	}
-	return os.NewFile(uintptr(fd), f.Name()), nil
-}
-
-func closeAll(files []*os.File) {
-	for _, f := range files {
-		f.Close()
-	}
 }
