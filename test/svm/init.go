@@ -35,6 +35,9 @@ func beInit() {
 func end(t task, err error) {
 	var r result
 	if err == nil {
+		err = answer()
+	}
+	if err == nil {
 		err = prepare()
 	}
 	if err == nil {
@@ -193,6 +196,28 @@ func execute(t task) (result, error) {
 		return result{}, fmt.Errorf("%s: %s", t.Command[0], cmd.ProcessState)
 	}
 	return result{Status: cmd.ProcessState.ExitCode()}, nil
+}
+
+// answer sends every byte of the host's pulse back, until the machine's end.
+func answer() error {
+	port, err := openPort(pulsePort)
+	if err != nil {
+		return err
+	}
+	go func() {
+		one := make([]byte, 1)
+		for {
+			_, err := port.Read(one)
+			if err == nil {
+				_, err = port.Write(one)
+			}
+			if err != nil {
+				fmt.Println("svm: pulse:", err)
+				return
+			}
+		}
+	}()
+	return nil
 }
 
 // tell reports to the host.

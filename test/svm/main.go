@@ -11,6 +11,11 @@
 // --env says, and no input. Its output and its exit status are svm's. It runs as
 // root and needs the packages linux-image-amd64 and qemu-system-x86.
 //
+// Rarely the emulated processor stops taking interrupts while a machine runs in the
+// machine, and everything in there stands still. The machine says every second that
+// it runs; when it no longer does, svm tells, and runs the command anew in another
+// machine. The third machine that stands still is an error.
+//
 // The machine has version 2 of the control groups alone, and nothing runs in it
 // besides the command. With --systemd the host's systemd is its first program, as
 // on most hosts, and the command is one of its services: with version 2 alone
@@ -100,7 +105,7 @@ func run(ctx context.Context, args []string) (int, error) {
 	if err := writeInitramfs(m.initramfs(), kernel, o.task); err != nil {
 		return statusError, fmt.Errorf("make the initramfs: %w", err)
 	}
-	return m.run(ctx)
+	return m.runAgain(ctx)
 }
 
 func parse(args []string) (options, error) {
