@@ -7,6 +7,7 @@ import (
 	"math"
 	"os"
 	"path"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -265,7 +266,7 @@ func (u *unit) limits() []systemd.Property {
 	if n := l.GetMemoryMax(); n > 0 {
 		properties = append(properties, systemd.Property{Name: "MemoryMax", Value: uint64(n)})
 	}
-	if n := l.GetCpuMilli(); n > 0 {
+	if n := l.GetCpuMilli(); n > 0 && !u.wholeMachine(n) {
 		const microsPerMilli = 1000
 		properties = append(properties, systemd.Property{Name: "CPUQuotaPerSecUSec", Value: uint64(n) * microsPerMilli})
 	}
@@ -277,6 +278,16 @@ func (u *unit) limits() []systemd.Property {
 	}
 	return properties
 }
+
+// wholeMachine says that thousandths of a CPU are all that the machine has, which
+// needs no limit. One has the kernel schedule the app's group, and those around it,
+// before it schedules the app: a fifth of what an answer over the network costs. How
+// many CPUs a container's host has may change.
+func (u *unit) wholeMachine(milli int64) bool {
+	return !u.container && milli >= milliPerCPU*int64(runtime.NumCPU())
+}
+
+const milliPerCPU = 1000
 
 // weight turns shares, of which 1024 are usual, into a weight, where that is
 // 100. Source: systemd's own translation of CPUShares= on control groups v2.

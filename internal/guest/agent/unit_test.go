@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"testing"
 	"time"
@@ -35,6 +36,29 @@ func TestWeight(t *testing.T) {
 	for shares, want := range map[uint64]uint64{2: 1, 512: 50, 1024: 100, 2048: 200, 262144: 10000} {
 		if got := weight(shares); got != want {
 			t.Errorf("weight(%d) = %d, want %d", shares, got, want)
+		}
+	}
+}
+
+// TestCPULimit shows that the scheduler is only told of a limit that is one, except
+// where the host may get more CPUs.
+func TestCPULimit(t *testing.T) {
+	t.Parallel()
+	whole := int64(milliPerCPU * runtime.NumCPU())
+	for _, test := range []struct {
+		container bool
+		milli     int64
+		want      []any
+	}{
+		{false, 0, nil},
+		{false, whole - 1, []any{uint64(whole-1) * 1000}},
+		{false, whole, nil},
+		{false, whole + 1, nil},
+		{true, whole, []any{uint64(whole) * 1000}},
+	} {
+		u := unit{req: &guestproto.StartAppRequest{Limits: &guestproto.Limits{CpuMilli: test.milli}}, container: test.container}
+		if diff := cmp.Diff(test.want, property(u.limits(), "CPUQuotaPerSecUSec")); diff != "" {
+			t.Errorf("%+v (-want +got):\n%s", test, diff)
 		}
 	}
 }

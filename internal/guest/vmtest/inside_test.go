@@ -98,10 +98,20 @@ func TestWhatAppsSee(t *testing.T) {
 		}
 	})
 	t.Run("pressure", func(t *testing.T) {
-		app := spec("pressed", "pressure")
-		app.AllCapabilities, app.Syscalls, app.ProtectPaths, app.Stdin = true, nil, false, true
-		_, o := m.runApp(t, app)
+		_, o := m.runApp(t, withGroups("pressed", "cgroup.pressure"))
 		diffLines(t, []string{"/system.slice/app-pressed.service 0 <nil>", "/system.slice 0 <nil>", "machine some <nil>"}, o)
+	})
+	t.Run("limits of CPUs", func(t *testing.T) {
+		all := withGroups("whole", "cgroup.controllers")
+		all.CPUMilli = 1000 // as many as the machine has
+		_, o := m.runApp(t, all)
+		diffLines(t, []string{"/system.slice/app-whole.service memory pids <nil>", "/system.slice memory pids <nil>", "machine some <nil>"}, o)
+		half := withGroups("half", "cgroup.controllers", "cpu.max")
+		half.CPUMilli = 500
+		_, o = m.runApp(t, half)
+		if got := lines(o.stdout.String()); !slices.Contains(got, "/system.slice/app-half.service 50000 100000 <nil>") {
+			t.Errorf("%q", got)
+		}
 	})
 	t.Run("loopback", func(t *testing.T) {
 		if _, o := m.runApp(t, spec("network", "net")); o.stdout.String() != "lo unknown 0x9\n" {
@@ -109,6 +119,13 @@ func TestWhatAppsSee(t *testing.T) {
 		}
 	})
 	m.shutdown(t, time.Second)
+}
+
+// withGroups is an app that prints files of its control groups.
+func withGroups(name string, files ...string) client.App {
+	app := spec(name, append([]string{"groups"}, files...)...)
+	app.AllCapabilities, app.Syscalls, app.ProtectPaths, app.Stdin = true, nil, false, true
+	return app
 }
 
 func diffLines(t *testing.T, want []string, o *output) {

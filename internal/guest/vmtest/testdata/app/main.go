@@ -40,7 +40,7 @@ func main() {
 		"memory":   memory,
 		"write":    write,
 		"net":      network,
-		"pressure": pressure,
+		"groups":   groups,
 
 		"kill-agent":    killAgent,
 		"unknown-calls": unknownCalls,
@@ -352,9 +352,9 @@ func unknownCalls([]string) {
 	}
 }
 
-// pressure waits until its input ends, and says whether the kernel accounts for
-// stalls of a control group and of those around it.
-func pressure([]string) {
+// groups waits until its input ends, and prints files of its control group and of
+// those around it, below the root of all.
+func groups(files []string) {
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	const root = "/tmp"
 	if err := syscall.Mount("none", root, "cgroup2", 0, ""); err != nil {
@@ -364,8 +364,10 @@ func pressure([]string) {
 	own, _ := os.ReadFile("/proc/self/cgroup")
 	_, group, _ := strings.Cut(strings.TrimSpace(string(own)), "::")
 	for ; group != "/"; group = filepath.Dir(group) {
-		b, err := os.ReadFile(filepath.Join(root, group, "cgroup.pressure"))
-		fmt.Println(group, strings.TrimSpace(string(b)), err)
+		for _, file := range files {
+			b, err := os.ReadFile(filepath.Join(root, group, file))
+			fmt.Println(group, strings.TrimSpace(string(b)), err)
+		}
 	}
 	b, err := os.ReadFile("/proc/pressure/cpu")
 	kind, _, _ := strings.Cut(string(b), " ")
