@@ -164,7 +164,7 @@ func (p Companion) exec() error {
 	// the limit of open files.
 	_ = syscall.Exec("", nil, nil)
 	for _, f := range p.Filters {
-		if err := f.install(); err != nil {
+		if err := f.Install(); err != nil {
 			return err
 		}
 	}

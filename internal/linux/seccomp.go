@@ -20,8 +20,23 @@ type SyscallFilter struct {
 	Errno syscall.Errno
 	// Flags are calls that are withheld if one of their arguments has some bits.
 	Flags []SyscallFlags
+	// Arguments are calls that are withheld if their arguments have some values.
+	Arguments []SyscallArguments
 	// Missing are calls that seem not to exist: ENOSYS.
 	Missing []uint32
+}
+
+// SyscallArguments is a call that is withheld if all these arguments have these
+// values, of which the lower halves count.
+type SyscallArguments struct {
+	Call   uint32
+	Values []SyscallArgument
+}
+
+// SyscallArgument is the value of an argument of a system call.
+type SyscallArgument struct {
+	Argument uint32 // 0 for the first
+	Value    uint32
 }
 
 // SyscallFlags are bits of an argument of a system call: the call is withheld if
@@ -32,55 +47,88 @@ type SyscallFlags struct {
 	None       bool
 }
 
-// program returns the filter for the kernel. What it is given is struct
-// seccomp_data, see seccomp(2).
+// Instructions of filters. What they look at is struct seccomp_data, see seccomp(2).
+const (
+	bpfLoad   = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS
+	bpfGive   = unix.BPF_RET | unix.BPF_K
+	bpfEqual  = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K
+	bpfAnyBit = unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K
+
+	dataNumber, dataArch = 0, 4
+)
+
+// dataArgument is where the lower half of an argument is, on little-endian machines.
+func dataArgument(n uint32) uint32 {
+	const first, size = 16, 8
+	return first + size*n
+}
+
+func bpf(code uint16, k uint32, then, otherwise uint8) unix.SockFilter {
+	return unix.SockFilter{Code: code, K: k, Jt: then, Jf: otherwise}
+}
+
+// program returns the filter for the kernel.
 func (f SyscallFilter) program() ([]unix.SockFilter, error) {
-	const number, arch, arguments, argumentSize = 0, 4, 16, 8 // the lower half, on little-endian machines
-	instruction := func(code uint16, k uint32, then, otherwise uint8) unix.SockFilter {
-		return unix.SockFilter{Code: code, K: k, Jt: then, Jf: otherwise}
-	}
-	const load, give = unix.BPF_LD | unix.BPF_W | unix.BPF_ABS, unix.BPF_RET | unix.BPF_K
-	const equal, anyBit = unix.BPF_JMP | unix.BPF_JEQ | unix.BPF_K, unix.BPF_JMP | unix.BPF_JSET | unix.BPF_K
 	allow, refuse := uint32(unix.SECCOMP_RET_ALLOW), unix.SECCOMP_RET_ERRNO|uint32(f.Errno)
 	listed, others := refuse, allow
 	if f.Allow {
 		listed, others = allow, refuse
 	}
 	program := []unix.SockFilter{
-		instruction(load, arch, 0, 0), instruction(equal, f.Arch, 1, 0), instruction(give, allow, 0, 0),
-		instruction(load, number, 0, 0),
+		bpf(bpfLoad, dataArch, 0, 0), bpf(bpfEqual, f.Arch, 1, 0), bpf(bpfGive, allow, 0, 0),
+		bpf(bpfLoad, dataNumber, 0, 0),
 	}
 	for _, flags := range f.Flags {
-		// Without None the first test is for some of what the second is for.
-		none := uint32(0)
-		if !flags.None {
-			none = flags.Bits
-		}
-		program = append(program, instruction(equal, flags.Call, 0, 5),
-			instruction(load, arguments+argumentSize*flags.Argument, 0, 0),
-			instruction(equal, none, 1, 0), instruction(anyBit, flags.Bits, 0, 1),
-			instruction(give, refuse, 0, 0), instruction(load, number, 0, 0))
+		program = append(program, flags.program(refuse)...)
+	}
+	for _, arguments := range f.Arguments {
+		program = append(program, arguments.program(refuse)...)
 	}
 	// A jump reaches no further than 255 instructions, so each call ends by itself.
 	for _, call := range f.Calls {
-		program = append(program, instruction(equal, call, 0, 1), instruction(give, listed, 0, 0))
+		program = append(program, bpf(bpfEqual, call, 0, 1), bpf(bpfGive, listed, 0, 0))
 	}
 	for _, call := range f.Missing {
-		program = append(program, instruction(equal, call, 0, 1), instruction(give, unix.SECCOMP_RET_ERRNO|uint32(unix.ENOSYS), 0, 0))
+		program = append(program, bpf(bpfEqual, call, 0, 1), bpf(bpfGive, unix.SECCOMP_RET_ERRNO|uint32(unix.ENOSYS), 0, 0))
 	}
-	program = append(program, instruction(give, others, 0, 0))
+	program = append(program, bpf(bpfGive, others, 0, 0))
 	if len(program) > maxProgram {
 		return nil, fmt.Errorf("%d system calls are too many for one filter", len(f.Calls))
 	}
 	return program, nil
 }
 
+// program leaves the call's number where it was, as do those of all parts.
+func (f SyscallFlags) program(refuse uint32) []unix.SockFilter {
+	// Without None the first test is for some of what the second is for.
+	none := uint32(0)
+	if !f.None {
+		none = f.Bits
+	}
+	return []unix.SockFilter{
+		bpf(bpfEqual, f.Call, 0, 5),
+		bpf(bpfLoad, dataArgument(f.Argument), 0, 0),
+		bpf(bpfEqual, none, 1, 0), bpf(bpfAnyBit, f.Bits, 0, 1),
+		bpf(bpfGive, refuse, 0, 0), bpf(bpfLoad, dataNumber, 0, 0),
+	}
+}
+
+func (a SyscallArguments) program(refuse uint32) []unix.SockFilter {
+	rest := uint8(2*len(a.Values) + 1) // instructions up to the last one
+	program := []unix.SockFilter{bpf(bpfEqual, a.Call, 0, rest)}
+	for _, v := range a.Values {
+		rest -= 2
+		program = append(program, bpf(bpfLoad, dataArgument(v.Argument), 0, 0), bpf(bpfEqual, v.Value, 0, rest))
+	}
+	return append(program, bpf(bpfGive, refuse, 0, 0), bpf(bpfLoad, dataNumber, 0, 0))
+}
+
 // maxProgram is how many instructions a filter may have. Source: BPF_MAXINSNS.
 const maxProgram = 4096
 
-// install puts the filter on the calling thread and what it starts, for good.
+// Install puts the filter on the calling thread and what it starts, for good.
 // It takes CAP_SYS_ADMIN or no_new_privs.
-func (f SyscallFilter) install() error {
+func (f SyscallFilter) Install() error {
 	program, err := f.program()
 	if err != nil {
 		return err

@@ -21,9 +21,16 @@ func TestSyscallFilter(t *testing.T) {
 			{Call: unix.SYS_UNSHARE, Bits: unix.CLONE_NEWUSER},
 			{Call: unix.SYS_DUP3, Bits: 8, Argument: 1, None: true},
 		},
+		Arguments: []SyscallArguments{
+			{Call: unix.SYS_DUP3, Values: []SyscallArgument{{0, 1 << 20}, {2, unix.O_CLOEXEC}}},
+			{Call: unix.SYS_FCHDIR, Values: []SyscallArgument{{0, 1 << 20}}},
+		},
 		Missing: []uint32{unix.SYS_CLONE3},
 	}
-	type result struct{ withheld, flagged, unflagged, missing, other, second, none, neither error }
+	type result struct {
+		withheld, flagged, unflagged, missing, other, second, none, neither error
+		both, one, only, different                                          error
+	}
 	results := make(chan result)
 	go onOtherThread(func() { // which ends with this function
 		call := func(number, argument uintptr) error {
@@ -36,16 +43,21 @@ func TestSyscallFilter(t *testing.T) {
 			_, _, errno := unix.RawSyscall(number, ^uintptr(0), argument, 0)
 			return errno
 		}
+		call3 := func(first, third uintptr) error {
+			_, _, errno := unix.RawSyscall(unix.SYS_DUP3, first, 1, third)
+			return errno
+		}
 		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 			panic(err)
 		}
-		if err := filter.install(); err != nil {
+		if err := filter.Install(); err != nil {
 			panic(err)
 		}
 		results <- result{
 			call(unix.SYS_KEYCTL, ^uintptr(0)), call(unix.SYS_UNSHARE, unix.CLONE_NEWUSER), call(unix.SYS_UNSHARE, 0),
 			call(unix.SYS_CLONE3, 0), call(unix.SYS_GETPID, 0),
 			call2(unix.SYS_DUP3, 9), call2(unix.SYS_DUP3, 0), call2(unix.SYS_DUP3, 1),
+			call3(1<<20, unix.O_CLOEXEC), call3(1<<20, 0), call(unix.SYS_FCHDIR, 1<<20), call(unix.SYS_FCHDIR, 1<<21),
 		}
 	})
 	r := <-results
@@ -54,6 +66,9 @@ func TestSyscallFilter(t *testing.T) {
 	}
 	if !errors.Is(r.second, unix.EPERM) || !errors.Is(r.none, unix.EPERM) || !errors.Is(r.neither, unix.EBADF) {
 		t.Errorf("by a second argument: %v, by none: %v, by neither: %v", r.second, r.none, r.neither)
+	}
+	if !errors.Is(r.both, unix.EPERM) || !errors.Is(r.one, unix.EBADF) || !errors.Is(r.only, unix.EPERM) || !errors.Is(r.different, unix.EBADF) {
+		t.Errorf("by two arguments: %v, one of two: %v, by one: %v, by none of one: %v", r.both, r.one, r.only, r.different)
 	}
 	if r.unflagged != nil || r.other != nil {
 		t.Errorf("allowed: %v, %v", r.unflagged, r.other)
@@ -79,7 +94,7 @@ func TestSyscallList(t *testing.T) {
 		if err := unix.Prctl(unix.PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); err != nil {
 			panic(err)
 		}
-		if err := filter.install(); err != nil {
+		if err := filter.Install(); err != nil {
 			panic(err)
 		}
 		_, _, unlisted := unix.RawSyscall(unix.SYS_GETPID, 0, 0, 0)

@@ -39,7 +39,7 @@ func (f *Filter) Numbers() []Numbers {
 		names := f.callsOf(machine)
 		// A name may have several numbers, of which the inverse map has any one.
 		for number, name := range machine.SyscallNumbers {
-			if slices.Contains(names, name) {
+			if names[name] {
 				calls = append(calls, uint32(number)|uint32(machine.SeccompMask))
 			}
 		}
@@ -52,12 +52,15 @@ func (f *Filter) Numbers() []Numbers {
 // callsOf returns the filter's calls for a machine. Some make several others: who
 // may not have one of those does not get it that way, though it takes the rest
 // along.
-func (f *Filter) callsOf(machine *arch.Info) []string {
-	calls := f.Calls
+func (f *Filter) callsOf(machine *arch.Info) map[string]bool {
+	calls := make(map[string]bool, len(f.Calls))
+	for _, call := range f.Calls {
+		calls[call] = true
+	}
 	for of, made := range combined() {
 		_, known := machine.SyscallNames[of]
 		if known && !f.Allow && slices.ContainsFunc(made, func(call string) bool { return slices.Contains(f.Calls, call) }) {
-			calls = append(slices.Clone(calls), of)
+			calls[of] = true
 		}
 	}
 	return calls

@@ -11,35 +11,78 @@ import (
 
 	"rkt/internal/appc"
 	"rkt/internal/linux"
+	"rkt/internal/seccomp"
 	"rkt/internal/stage1/supervisor"
 )
 
-// confinement lets the container as a whole do what some app of it may do. Each
-// app is confined by itself inside.
-func confinement(spec supervisor.Spec) []string {
-	var args []string
-	if spec.Run.DisableSeccomp || slices.ContainsFunc(spec.Apps, ownFilter) {
-		args = append(args, "--system-call-filter=@known")
-	} else {
-		// systemd inside closes devices by it.
-		args = append(args, "--system-call-filter=bpf")
+// confinement is what the container as a whole may do: what some app of it may.
+// Each app is confined by itself inside.
+type confinement struct {
+	// Capabilities are those beyond what every container has.
+	Capabilities    []string `json:"capabilities"`
+	AllCapabilities bool     `json:"allCapabilities"`
+	AllCalls        bool     `json:"allCalls"` // system calls
+}
+
+func confine(spec supervisor.Spec) confinement {
+	c := confinement{
+		AllCapabilities: spec.Run.DisableCapabilities,
+		AllCalls:        spec.Run.DisableSeccomp || slices.ContainsFunc(spec.Apps, ownFilter),
 	}
-	if spec.Run.DisableCapabilities {
-		return append(args, "--capability=all")
-	}
-	var wanted []string
 	for _, app := range spec.Apps {
 		capabilities, err := app.App.Isolators.Capabilities()
 		if err != nil {
 			continue // whoever starts the app says so
 		}
-		wanted = append(wanted, capabilities...)
+		c.Capabilities = append(c.Capabilities, capabilities...)
 	}
-	slices.Sort(wanted)
-	if wanted = slices.Compact(wanted); len(wanted) > 0 {
-		args = append(args, "--capability="+strings.Join(wanted, ","))
+	slices.Sort(c.Capabilities)
+	c.Capabilities = slices.Compact(c.Capabilities)
+	return c
+}
+
+// arguments returns what systemd-nspawn is told.
+func (c confinement) arguments() []string {
+	switch {
+	case c.AllCapabilities:
+		return []string{"--capability=all"}
+	case len(c.Capabilities) > 0:
+		return []string{"--capability=" + strings.Join(c.Capabilities, ",")}
 	}
-	return args
+	return nil
+}
+
+// withholdCalls puts the calling thread, which becomes systemd-nspawn, under the
+// container's filters. systemd-nspawn would make the same ones of its own list: its
+// library needs a third of the container's whole start for that.
+func (c confinement) withholdCalls() error {
+	var filters []linux.SyscallFilter
+	for _, f := range seccomp.Container(c.has, c.AllCalls) {
+		for _, n := range f.Numbers() {
+			filters = append(filters, linux.SyscallFilter{Arch: n.Arch, Allow: f.Allow, Calls: n.Calls, Errno: f.Errno})
+		}
+	}
+	// The kernel's audit system is not aware of containers; this is how it is when
+	// there is none.
+	for _, n := range seccomp.Sockets() {
+		audit := linux.SyscallFilter{Arch: n.Arch, Errno: unix.EAFNOSUPPORT}
+		for _, socket := range n.Calls {
+			audit.Arguments = append(audit.Arguments, linux.SyscallArguments{Call: socket, Values: []linux.SyscallArgument{
+				{Argument: 0, Value: unix.AF_NETLINK}, {Argument: 2, Value: unix.NETLINK_AUDIT},
+			}})
+		}
+		filters = append(filters, audit)
+	}
+	for _, f := range filters {
+		if err := f.Install(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (c confinement) has(capability string) bool {
+	return c.AllCapabilities || slices.Contains(c.Capabilities, capability)
 }
 
 // ownFilter tells whether an app says which system calls it may use: which may be

@@ -45,9 +45,10 @@ type inside struct {
 	Network string `json:"network,omitempty"`
 	// Users are the container's ids; usersFD is the namespace that shifts owners
 	// to them.
-	Users stage1.IDRange `json:"users"`
-	Args  []string       `json:"args"`
-	Env   []string       `json:"env"`
+	Users    stage1.IDRange `json:"users"`
+	Confined confinement    `json:"confined"`
+	Args     []string       `json:"args"`
+	Env      []string       `json:"env"`
 }
 
 // inside says how a pod's container is started. See systemd-nspawn(1).
@@ -61,9 +62,11 @@ func (l *Launcher) inside(spec supervisor.Spec) inside {
 		"--tmpfs="+insideWork+":mode=755",
 		"--machine=rkt-"+spec.UUID, "--uuid="+spec.UUID,
 	)
-	args = append(append(args, networking(spec)...), confinement(spec)...)
+	confined := confine(spec)
+	args = append(append(args, networking(spec)...), confined.arguments()...)
 	args = append(append(args, users(spec)...), "--boot")
-	env := []string{"SYSTEMD_NSPAWN_CONTAINER_SERVICE=rkt", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
+	// It inherits its filters of system calls, and makes none.
+	env := []string{"SYSTEMD_SECCOMP=0", "SYSTEMD_NSPAWN_CONTAINER_SERVICE=rkt", "PATH=/usr/sbin:/usr/bin:/sbin:/bin"}
 	if spec.Run.IPC == stage1.IPCParent {
 		env = append(env, "SYSTEMD_NSPAWN_SHARE_NS_IPC=true")
 	}
@@ -75,7 +78,7 @@ func (l *Launcher) inside(spec supervisor.Spec) inside {
 	}
 	i := inside{
 		Tools: filepath.Join(l.image.root, toolsDir), Guest: filepath.Join(l.image.root, guestDir),
-		Args: args, Env: env, Users: spec.Run.PrivateUsers,
+		Confined: confined, Args: args, Env: env, Users: spec.Run.PrivateUsers,
 	}
 	if spec.Network != nil {
 		i.Network = spec.Network.Path()
@@ -113,7 +116,7 @@ func Init() error {
 	if err := linux.ExpectParent(); err != nil {
 		return err
 	}
-	runtime.LockOSThread() // a network namespace is a thread's
+	runtime.LockOSThread() // network namespaces and filters are a thread's
 	var i inside
 	if err := json.Unmarshal([]byte(os.Getenv(insideEnv)), &i); err != nil {
 		return fmt.Errorf("%s: %w", insideEnv, err)
@@ -125,6 +128,9 @@ func Init() error {
 		if err := joinNetwork(filepath.Join(workDir, networkFile), i.Users); err != nil {
 			return err
 		}
+	}
+	if err := i.Confined.withholdCalls(); err != nil {
+		return err
 	}
 	fault.Point("run.container.before-exec")
 	return fmt.Errorf("execute %s: %w", i.Args[0], unix.Exec(i.Args[0], i.Args, i.Env))
