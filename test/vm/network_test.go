@@ -315,6 +315,29 @@ func TestNetworkRefused(t *testing.T) {
 	}
 }
 
+// TestHangingPlugin: a pod whose plugin never answers is not started, and says so
+// when the plugin has had its time. The plugin ends, and what came before it is
+// undone. It takes the minute that plugins have.
+func TestHangingPlugin(t *testing.T) {
+	h, before := needNetwork(t)
+	pid := filepath.Join(t.TempDir(), "pid")
+	h.configureNetwork("hangs", "#!/bin/sh\n[ $CNI_COMMAND != ADD ] || { echo $$ >"+pid+"; exec sleep infinity; }\n")
+	if err := os.Chmod(filepath.Join(h.config(), "net.d", "hangs"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	h.configureNetwork("10-hangs.conflist", `{"name":"slow","cniVersion":"1.0.0","plugins":[
+		{"type":"ptp","ipMasq":true,"ipam":{"type":"host-local","subnet":"10.83.0.0/24"}},{"type":"hangs"}]}`)
+	h.refuseNetwork(before, `network "slow": plugin type="hangs" failed (add): plugin hangs: no answer within 1m0s`, "run", "--net=slow", probeID(t))
+	b, err := os.ReadFile(pid)
+	if err != nil {
+		t.Fatalf("the plugin never ran: %v", err)
+	}
+	// Its number may be another's by now.
+	if words, _ := os.ReadFile("/proc/" + strings.TrimSpace(string(b)) + "/cmdline"); strings.Contains(string(words), "infinity") {
+		t.Errorf("the plugin still runs: %q", words)
+	}
+}
+
 // refuseNetwork runs a command that must fail with the words and leave nothing.
 func (h *host) refuseNetwork(before, words string, args ...string) {
 	h.Helper()
