@@ -9,7 +9,7 @@
 // and how long `rkt run` on "default" takes beside `podman run`.
 //
 //	netbench --rkt=DIR/rkt --kvm=DIR/stage1-kvm.aci --container=DIR/stage1-coreos.aci
-//	         [--starts=3] [--runs=5] [--time=1s] [--json]
+//	         [--starts=5] [--runs=3] [--time=1s] [--json]
 //
 // It runs as root. Everything it makes is below one temporary directory, or in
 // namespaces that end with it. Every round measures each candidate once. How fast a
@@ -80,8 +80,8 @@ func parse(args []string) (options, error) {
 	f.StringVar(&o.rkt, "rkt", "", "the rkt to measure")
 	f.StringVar(&o.kvm, "kvm", "", "the KVM stage1 image to measure")
 	f.StringVar(&o.container, "container", "", "the container stage1 image to measure")
-	f.IntVar(&o.starts, "starts", 3, "how often all are started")
-	f.IntVar(&o.runs, "runs", 5, "rounds to measure after each start")
+	f.IntVar(&o.starts, "starts", 5, "how often all are started")
+	f.IntVar(&o.runs, "runs", 3, "rounds to measure after each start")
 	f.DurationVar(&o.time, "time", time.Second, "how long each measurement takes")
 	f.BoolVar(&o.json, "json", false, "print JSON instead of a table")
 	if err := f.Parse(args); err != nil {

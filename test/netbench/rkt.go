@@ -49,16 +49,21 @@ func (r *rkt) arguments(args ...string) []string {
 	return append([]string{"--dir=" + r.data, "--insecure-options=image,stage1", "--local-config=" + r.data + "/none"}, args...)
 }
 
-// command runs this program in a pod on the default network.
-func (r *rkt) command(ctx context.Context, stage1, uuidFile string, args ...string) *exec.Cmd {
-	words := r.arguments("run", "--stage1-path="+stage1, "--net=default", "--uuid-file-save="+uuidFile, r.image, "--cpu=1", "--")
+// machineSize has a machine made for one app.
+const machineSize = "--cpu=1"
+
+// command runs this program in a pod on the default network, with options for the
+// app. Containers get none: podman's have no limits either.
+func (r *rkt) command(ctx context.Context, stage1, uuidFile string, options []string, args ...string) *exec.Cmd {
+	words := r.arguments("run", "--stage1-path="+stage1, "--net=default", "--uuid-file-save="+uuidFile, r.image)
+	words = append(append(words, options...), "--")
 	return exec.CommandContext(ctx, r.program, append(words, args...)...)
 }
 
 // serve starts a server in a pod.
-func (r *rkt) serve(ctx context.Context, name, stage1 string) (*server, error) {
+func (r *rkt) serve(ctx context.Context, name, stage1 string, options ...string) (*server, error) {
 	uuidFile := filepath.Join(r.data, strings.ReplaceAll(name, " ", "-"))
-	s, err := run(ctx, name, r.command(ctx, stage1, uuidFile, "serve", serverPort), "ready")
+	s, err := run(ctx, name, r.command(ctx, stage1, uuidFile, options, "serve", serverPort), "ready")
 	if err != nil {
 		return nil, err
 	}
