@@ -1,5 +1,6 @@
-// Command guest is the agent inside a pod's machine. systemd starts it first
-// and alone; everything else it is told by the pod's supervisor.
+// Command guest is the agent inside a pod's machine. It is started first, in a
+// machine before systemd, and alone; everything else it is told by the pod's
+// supervisor.
 package main
 
 import (
@@ -28,6 +29,10 @@ func main() {
 	os.Exit(1)
 }
 
+// besideSystemd is what stage1/guest/init.c tells an agent that it has started
+// before systemd.
+const besideSystemd = "beside-systemd"
+
 // What a container's host provides.
 const (
 	hostLink = "/run/host/rkt/link/agent" // the socket that it serves
@@ -36,6 +41,7 @@ const (
 
 func run(ctx context.Context) error {
 	options := agent.Options{Systemd: systemd.PrivateSocket, End: linux.Restart, Log: console{}}
+	options.Beside = len(os.Args) > 1 && os.Args[1] == besideSystemd
 	if _, err := os.Stat(hostLink); errors.Is(err, fs.ErrNotExist) {
 		options.Dirs = below("/run/host/rkt")
 		if transport, found := agent.FindVsock(); found {

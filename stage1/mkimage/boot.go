@@ -108,7 +108,7 @@ func (b boot) arguments() []string {
 		"-global", "virtio-mmio.force-legacy=false",
 		"-accel", "tcg", "-cpu", "max", "-m", "256M",
 		"-kernel", b.description.Kernel,
-		"-append", "root=/dev/vda ro rootfstype=erofs init=/usr/lib/systemd/systemd console=" + b.arch.console +
+		"-append", "root=/dev/vda ro rootfstype=erofs init=/usr/lib/rkt/init console=" + b.arch.console +
 			" reboot=t panic=-1 no_timer_check nolapic_timer mitigations=off scsi_mod.scan=manual",
 		"-add-fd", fmt.Sprintf("fd=%d,set=1", fdRoot),
 		"-blockdev", "driver=raw,node-name=root,read-only=on,file.driver=file,file.filename=/dev/fdset/1",

@@ -19,7 +19,8 @@ import (
 type buildOptions struct {
 	flavor, hypervisor, name string
 	arch, recipes, version   string
-	kernel, stage1, agent    string
+	kernel, stage1           string
+	agent, init              string
 	plugins, pluginNames     string
 	out, dir                 string
 }
@@ -61,8 +62,8 @@ func (o buildOptions) complete(f flavor) error {
 	switch {
 	case f.needsKernel && o.kernel == "":
 		return fmt.Errorf("flavor %s needs -kernel", o.flavor)
-	case f.needsAgent && o.agent == "":
-		return fmt.Errorf("flavor %s needs -agent", o.flavor)
+	case f.needsAgent && (o.agent == "" || o.init == ""):
+		return fmt.Errorf("flavor %s needs -agent and -init", o.flavor)
 	}
 	return nil
 }
@@ -78,6 +79,7 @@ func recipeOptions(o buildOptions, a arch) recipe.Options {
 			"firmware":  a.firmware,
 			"kernel":    {absolute(o.kernel)},
 			"agent":     {absolute(o.agent)},
+			"init":      {absolute(o.init)},
 		},
 	}
 }

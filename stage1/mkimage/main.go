@@ -1,7 +1,7 @@
 // Mkimage puts a stage1 image together out of the build host's packages and
 // the project's own programs, and proves that it is complete.
 //
-//	mkimage build -flavor F -version V -stage1 FILE [-kernel DIR] [-agent FILE] -out FILE.aci
+//	mkimage build -flavor F -version V -stage1 FILE [-kernel DIR] [-agent FILE -init FILE] -out FILE.aci
 //	mkimage build ... -dir DIR       the image's rootfs as a directory instead
 //	mkimage check FILE.aci           starts what is in the image
 //
@@ -60,6 +60,7 @@ func runBuild(ctx context.Context, args []string) error {
 	f.StringVar(&o.kernel, "kernel", "", "directory of the built kernel")
 	f.StringVar(&o.stage1, "stage1", "", "program with the entry points")
 	f.StringVar(&o.agent, "agent", "", "program that runs inside the machine")
+	f.StringVar(&o.init, "init", "", "program that the machine's kernel executes")
 	f.StringVar(&o.plugins, "plugins", "", "program that is all CNI plugins")
 	f.StringVar(&o.pluginNames, "plugin-names", "", "file with the names it is called by, one a line")
 	f.StringVar(&o.out, "out", "", "image to write")

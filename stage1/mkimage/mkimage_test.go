@@ -79,12 +79,13 @@ func TestBuildNeedsItsOptions(t *testing.T) {
 		{"check"},
 		{"check", "a", "b"},
 		{"other"},
-		{"build", "-version", "1", "-stage1", "s", "-agent", "a", "-out", "o"},
+		{"build", "-version", "1", "-stage1", "s", "-agent", "a", "-init", "i", "-out", "o"},
 		{"build", "-version", "1", "-stage1", "s", "-kernel", "k", "-out", "o"},
+		{"build", "-version", "1", "-stage1", "s", "-kernel", "k", "-agent", "a", "-out", "o"},
 		{"build", "-flavor", "xen", "-version", "1", "-stage1", "s", "-out", "o"},
-		{"build", "-hypervisor", "xen", "-version", "1", "-kernel", "k", "-stage1", "s", "-agent", "a", "-out", "o"},
-		{"build", "-version", "1", "-kernel", "k", "-stage1", "s", "-agent", "a"},
-		{"build", "-version", "1", "-kernel", "k", "-stage1", "s", "-agent", "a", "-out", "o", "-dir", "d"},
+		{"build", "-hypervisor", "xen", "-version", "1", "-kernel", "k", "-stage1", "s", "-agent", "a", "-init", "i", "-out", "o"},
+		{"build", "-version", "1", "-kernel", "k", "-stage1", "s", "-agent", "a", "-init", "i"},
+		{"build", "-version", "1", "-kernel", "k", "-stage1", "s", "-agent", "a", "-init", "i", "-out", "o", "-dir", "d"},
 	} {
 		if err := run(t.Context(), args); err == nil {
 			t.Errorf("%v was accepted", args)

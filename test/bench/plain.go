@@ -12,6 +12,7 @@ import (
 const (
 	guestBusybox = "/usr/bin/busybox"
 	guestScript  = "/usr/bin/bench"
+	guestSystemd = "/usr/lib/systemd/systemd"
 )
 
 // plain are the machines that a pod is compared with.
@@ -25,6 +26,10 @@ type plain struct {
 func newPlain(ctx context.Context, w *workspace, c commandLine) (*plain, error) {
 	static, err := c.withInit(guestScript)
 	if err != nil {
+		return nil, err
+	}
+	// What a pod's kernel executes starts the agent before that.
+	if c, err = c.withInit(guestSystemd); err != nil {
 		return nil, err
 	}
 	p := &plain{

@@ -28,8 +28,11 @@ type Transport interface {
 
 // Options is what the agent finds in its machine.
 type Options struct {
-	Systemd string       // systemd's private socket
-	Dirs    approot.Dirs // where apps' roots are made
+	Systemd string // systemd's private socket
+	// Beside says that systemd boots meanwhile, to which the agent has left the
+	// processors by a high nice value.
+	Beside bool
+	Dirs   approot.Dirs // where apps' roots are made
 	// Mounts are where mounts of a container's host come from. A machine with a
 	// kernel of its own has none.
 	Mounts Mounts
@@ -54,6 +57,8 @@ type Agent struct {
 	events  *events
 	// newBuilder makes the one that Configure will need, when it is called first.
 	newBuilder func() (*approot.Builder, error)
+	// settle does what Configure was asked for that has to wait for systemd.
+	settle func() error
 
 	execs execs
 
@@ -81,7 +86,7 @@ func Run(ctx context.Context, transport Transport, opts Options) error {
 	var background sync.WaitGroup
 	defer background.Wait()
 	defer cancel(nil)
-	background.Go(func() { cancel(a.systemd.run(ctx, opts.Systemd, a.rehearse)) })
+	background.Go(func() { cancel(a.systemd.run(ctx, opts)) })
 	if !opts.container() {
 		background.Go(a.lookForDisks)
 		background.Go(func() { _, _ = a.newBuilder() }) // Configure asks for it again

@@ -86,11 +86,7 @@ func (s *session) StartApp(ctx context.Context, req *guestproto.StartAppRequest)
 
 // start makes an app's root and starts it in there.
 func (a *Agent) start(ctx context.Context, req *guestproto.StartAppRequest, io *stdio) (*app, error) {
-	manager, err := a.systemd.manager(ctx)
-	if err != nil {
-		return nil, err
-	}
-	app := &app{name: req.Name, req: req, manager: manager, stdio: io, gone: make(chan struct{}), putAway: make(chan struct{})}
+	app := &app{name: req.Name, req: req, stdio: io, gone: make(chan struct{}), putAway: make(chan struct{})}
 	if err := a.reserve(app); err != nil {
 		return nil, err
 	}
@@ -182,13 +178,24 @@ func (a *Agent) launch(ctx context.Context, app *app, req *guestproto.StartAppRe
 	if err != nil {
 		return fmt.Errorf("%w: %w", errDisk, err)
 	}
-	root, err := a.builder.Build(approot.Spec{
+	unseen, err := a.builder.Build(approot.Spec{
 		Name:         app.name,
 		Image:        image,
 		Copy:         req.Disk.GetFilesystem() == guestproto.HostMount && !req.Disk.GetReadOnly(),
 		ReadOnly:     req.ReadOnlyRoot,
 		ProtectPaths: req.Confinement.GetProtectPaths(),
 	})
+	if err != nil {
+		return err
+	}
+	defer unseen.Close()
+	if app.manager, err = a.systemd.manager(ctx); err != nil {
+		return err
+	}
+	if err := a.settle(); err != nil {
+		return err
+	}
+	root, err := unseen.Show()
 	if err != nil {
 		return err
 	}

@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 
 	"golang.org/x/sys/unix"
 	"google.golang.org/grpc/codes"
@@ -28,10 +29,8 @@ func (s *session) Configure(ctx context.Context, req *guestproto.ConfigureReques
 	if a.configured() {
 		return nil, status.Error(codes.FailedPrecondition, "the machine is configured already")
 	}
-	for _, step := range a.identity(req) {
-		if err := step.do(); err != nil {
-			return nil, fmt.Errorf("%s: %w", step.what, err)
-		}
+	if err := do(a.kernel(req)); err != nil {
+		return nil, err
 	}
 	scratch, err := a.scratch(ctx, req.Scratch)
 	if err != nil {
@@ -50,6 +49,7 @@ func (s *session) Configure(ctx context.Context, req *guestproto.ConfigureReques
 	}
 	a.mu.Lock()
 	a.builder, a.accounts, a.debug = builder, accounts, req.Debug
+	a.settle = sync.OnceValue(func() error { return do(a.identity(req, builder)) })
 	a.mu.Unlock()
 	a.logf("configured as %s", req.Hostname)
 	return &guestproto.ConfigureResponse{}, nil
@@ -74,12 +74,20 @@ type step struct {
 	do   func() error
 }
 
-// identity returns what is to be done before anything else. Time, randomness
+// do takes one step after the other until one fails.
+func do(steps []step) error {
+	for _, step := range steps {
+		if err := step.do(); err != nil {
+			return fmt.Errorf("%s: %w", step.what, err)
+		}
+	}
+	return nil
+}
+
+// kernel returns what is to be done before anything else. Time, randomness
 // and the limit of namespaces are the kernel's, so not a container's.
-func (a *Agent) identity(req *guestproto.ConfigureRequest) []step {
+func (a *Agent) kernel(req *guestproto.ConfigureRequest) []step {
 	steps := []step{
-		{"set host name", func() error { return unix.Sethostname([]byte(req.Hostname)) }},
-		{"set machine-id", func() error { return setMachineID(req.MachineId, a.opts.Dirs.State) }},
 		{"bring up loopback", loopbackUp},
 		{"set up networks", func() error { return setLinks(req.Links) }},
 		{"set sysctls", func() error { return setSysctls(req.Sysctls) }},
@@ -93,6 +101,16 @@ func (a *Agent) identity(req *guestproto.ConfigureRequest) []step {
 		{"set clock", func() error { return setClock(req.TimeUnixNano) }},
 		{"close user namespaces", closeUserNamespaces},
 	}, steps...)
+}
+
+// identity returns what must not happen while systemd boots: that looks at these
+// as well, sets what it finds unset, and shares all mounts.
+func (a *Agent) identity(req *guestproto.ConfigureRequest, builder *approot.Builder) []step {
+	return []step{
+		{"set host name", func() error { return unix.Sethostname([]byte(req.Hostname)) }},
+		{"set machine-id", func() error { return setMachineID(req.MachineId, a.opts.Dirs.State) }},
+		{"make room for apps' roots", builder.OpenRoots},
+	}
 }
 
 func hosts(hostname string) string {

@@ -5,8 +5,15 @@ package agent
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/sys/unix"
 
 	"rkt/internal/guest/systemd"
+	"rkt/internal/linux"
 )
 
 // connection is the agent's connection to systemd, from before it is there.
@@ -29,25 +36,71 @@ func (c *connection) manager(ctx context.Context) (*systemd.Manager, error) {
 	}
 }
 
-// run connects to systemd's socket, does something once systemd answers, and
-// returns why the connection has ended.
-func (c *connection) run(ctx context.Context, socket string, first func(context.Context, *systemd.Manager)) error {
-	manager, err := systemd.Connect(socket)
+// run connects to systemd's socket, and returns why the connection has ended.
+func (c *connection) run(ctx context.Context, opts Options) error {
+	manager, err := connect(ctx, opts)
 	if err != nil {
 		return err
 	}
-	// It answers when it is through with what it boots into. A container is so
-	// quick that an app could come before that.
+	// It answers when it has set up the system, and starts what it boots into. A
+	// container is so quick that an app could come before that. And systemd ends a
+	// connection on which descriptors come while it reads the authentication, so the
+	// first call has none.
 	if c.version, err = manager.Version(); err != nil {
 		return errors.Join(err, manager.Close())
 	}
+	if opts.Beside {
+		if err := linux.SetNice(0); err != nil {
+			return errors.Join(err, manager.Close())
+		}
+	}
 	c.to = manager
 	close(c.connected)
-	first(ctx, manager)
 	select {
 	case <-manager.Disconnected():
 		err = systemd.ErrDisconnected
 	case <-ctx.Done():
 	}
 	return errors.Join(err, manager.Close())
+}
+
+// connect connects to systemd, and waits for it first if it may not be there yet.
+func connect(ctx context.Context, opts Options) (*systemd.Manager, error) {
+	if !opts.Beside {
+		return systemd.Connect(opts.Systemd)
+	}
+	watch, err := linux.NewWatch()
+	if err != nil {
+		return nil, err
+	}
+	defer watch.Close()
+	if err := watch.Add(filepath.Dir(opts.Systemd)); err != nil {
+		return nil, err
+	}
+	for {
+		manager, err := systemd.Connect(opts.Systemd)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			err = watch.Wait(ctx)
+		case errors.Is(err, unix.ECONNREFUSED):
+			// The socket gets its name a moment before it listens, and there is
+			// no event for that.
+			err = pause(ctx, time.Millisecond)
+		default:
+			return manager, err
+		}
+		if err != nil {
+			return nil, fmt.Errorf("wait for systemd: %w", err)
+		}
+	}
+}
+
+// pause returns after d, or when ctx is done, with its cause.
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }

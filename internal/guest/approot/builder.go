@@ -56,15 +56,11 @@ type HostMount struct{ File *os.File }
 func (m HostMount) Mount() (*os.File, error) { return m.File, nil }
 
 // New returns a Builder, with all done already that needs no knowledge of a pod.
-// It can build once Open was called. In a container the kernel is not the
+// It can build once Open was called, and show what it has built once OpenRoots was
+// called. In a container the kernel is not the
 // builder's own.
 func New(d Dirs, container bool) (*Builder, error) {
 	if err := os.MkdirAll(d.State, 0o700); err != nil {
-		return nil, err
-	}
-	// Private, so that apps which run don't see the roots of those that come.
-	roots := linux.Filesystem{Type: "tmpfs", Source: "roots", Options: []string{"mode=755", "size=1m"}, Attrs: pseudo}
-	if err := mountAt(roots, d.Roots, linux.MakePrivate); err != nil {
 		return nil, err
 	}
 	own, err := linux.NewMountNamespace()
@@ -104,6 +100,13 @@ func (b *Builder) Open(scratch Source, n Names) error {
 		b.names, err = n.write(b.dirs.State)
 		return err
 	})
+}
+
+// OpenRoots makes the place where the machine sees the roots.
+func (b *Builder) OpenRoots() error {
+	// Private, so that apps which run don't see the roots of those that come.
+	roots := linux.Filesystem{Type: "tmpfs", Source: "roots", Options: []string{"mode=755", "size=1m"}, Attrs: pseudo}
+	return mountAt(roots, b.dirs.Roots, linux.MakePrivate)
 }
 
 // Close writes out what apps have written, and leaves the scratch's file
@@ -176,9 +179,31 @@ func (r *Root) Unmount() error {
 	return errors.Join(r.Close(), linux.Unmount(r.Path))
 }
 
+// Unseen is a root that the machine does not see yet.
+type Unseen struct {
+	tree *os.File
+	path string
+}
+
 // Build makes an app's root. On an error nothing of it is left mounted.
-func (b *Builder) Build(s Spec) (*Root, error) {
-	path := filepath.Join(b.dirs.Roots, s.Name, "rootfs")
+func (b *Builder) Build(s Spec) (*Unseen, error) {
+	u := &Unseen{path: filepath.Join(b.dirs.Roots, s.Name, "rootfs")}
+	err := b.own.Do(func() (err error) {
+		u.tree, err = b.assemble(s)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return u, nil
+}
+
+// Close takes the root away, unless it has been shown.
+func (u *Unseen) Close() error { return u.tree.Close() }
+
+// Show mounts the root where the machine sees it.
+func (u *Unseen) Show() (*Root, error) {
+	path := u.path
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return nil, err
 	}
@@ -187,16 +212,7 @@ func (b *Builder) Build(s Spec) (*Root, error) {
 		return nil, err
 	}
 	defer target.Close()
-	var tree *os.File
-	err = b.own.Do(func() (err error) {
-		tree, err = b.assemble(s)
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	defer tree.Close()
-	if err := linux.Attach(tree, target); err != nil {
+	if err := linux.Attach(u.tree, target); err != nil {
 		return nil, err
 	}
 	root, err := linux.OpenRoot(path)

@@ -169,7 +169,7 @@ func (m *machine) run(t testing.TB, image stage1Image, files []*os.File) {
 
 func arguments(image stage1Image) []string {
 	kernel := []string{
-		"root=/dev/vda", "rootfstype=erofs", "ro", "init=/usr/lib/systemd/systemd", "console=ttyS0", "quiet", "loglevel=4",
+		"root=/dev/vda", "rootfstype=erofs", "ro", "init=/usr/lib/rkt/init", "console=ttyS0", "quiet", "loglevel=4",
 		"reboot=t", "panic=-1", "tsc=reliable", "no_timer_check", "nolapic_timer", "mitigations=off", "noreplace-smp",
 		"cryptomgr.notests", "rcupdate.rcu_expedited=1", "scsi_mod.scan=manual", "systemd.show_status=false",
 		os.Getenv("RKT_TEST_KERNEL_PARAMETERS"),

@@ -163,6 +163,18 @@ func TestLostAgent(t *testing.T) {
 	}
 }
 
+// However the agent was started, in the end it is a service of systemd's.
+func TestAgentIsAService(t *testing.T) {
+	t.Parallel()
+	m := boot(t)
+	const group = "/system.slice/agent.service"
+	_, o := m.runApp(t, spec("app", "agent", group))
+	want := "parent 1 nice map[0:true] oom -1000\nin " + group + "\n"
+	if got := o.stdout.String(); got != want {
+		t.Errorf("the app says %q, want %q", got, want)
+	}
+}
+
 func TestOrderOfCalls(t *testing.T) {
 	t.Parallel()
 	m := start(t)

@@ -7,7 +7,7 @@ import "os"
 // first serial line.
 func KernelParameters(debug bool) []string {
 	params := []string{
-		"root=/dev/vda", "rootfstype=erofs", "ro", "init=/usr/lib/systemd/systemd",
+		"root=/dev/vda", "rootfstype=erofs", "ro", "init=/usr/lib/rkt/init",
 		"console=ttyS0",
 		// Without ACPI a guest can only reboot, which ends the hypervisor.
 		"reboot=t", "panic=-1",

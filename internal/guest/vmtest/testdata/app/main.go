@@ -42,6 +42,7 @@ func main() {
 		"net":      network,
 		"groups":   groups,
 
+		"agent":         agent,
 		"kill-agent":    killAgent,
 		"unknown-calls": unknownCalls,
 	}
@@ -321,15 +322,47 @@ func network([]string) {
 	fmt.Println("lo", strings.TrimSpace(string(b)), strings.TrimSpace(string(f)))
 }
 
-// killAgent kills the process that the machine can't do without.
-func killAgent([]string) {
+// agentProcesses returns the processes that the machine can't do without.
+func agentProcesses() (pids []int) {
 	names, _ := filepath.Glob("/proc/[0-9]*/comm")
 	for _, name := range names {
 		b, _ := os.ReadFile(name)
 		if string(b) == "agent\n" {
 			pid, _ := strconv.Atoi(filepath.Base(filepath.Dir(name)))
-			fmt.Println(pid, reason(syscall.Kill(pid, syscall.SIGKILL)))
+			pids = append(pids, pid)
 		}
+	}
+	return pids
+}
+
+// agent prints the agent's parent, its nice values and what keeps it from being
+// killed, and returns when it is in the control group it is given.
+func agent(args []string) {
+	for _, pid := range agentProcesses() {
+		dir := fmt.Sprintf("/proc/%d/", pid)
+		nices := map[string]bool{}
+		threads, _ := filepath.Glob(dir + "task/*/stat")
+		for _, thread := range threads {
+			b, _ := os.ReadFile(thread)
+			_, rest, _ := strings.Cut(string(b), ") ")
+			nices[strings.Fields(rest)[16]] = true
+		}
+		stat, _ := os.ReadFile(dir + "stat")
+		_, rest, _ := strings.Cut(string(stat), ") ")
+		score, _ := os.ReadFile(dir + "oom_score_adj")
+		fmt.Println("parent", strings.Fields(rest)[1], "nice", nices, "oom", strings.TrimSpace(string(score)))
+		for cgroup := ""; cgroup != "0::"+args[0]+"\n"; time.Sleep(10 * time.Millisecond) {
+			b, _ := os.ReadFile(dir + "cgroup")
+			cgroup = string(b)
+		}
+		fmt.Println("in", args[0])
+	}
+}
+
+// killAgent kills the process that the machine can't do without.
+func killAgent([]string) {
+	for _, pid := range agentProcesses() {
+		fmt.Println(pid, reason(syscall.Kill(pid, syscall.SIGKILL)))
 	}
 	time.Sleep(time.Hour)
 }
