@@ -167,11 +167,6 @@ func (s *session) Shutdown(ctx context.Context, req *guestproto.ShutdownRequest)
 	return &guestproto.ShutdownResponse{Exits: s.agent.events.all()}, nil
 }
 
-// Release ends the machine, which is the answer.
-func (s *session) Release(context.Context, *guestproto.ReleaseRequest) (*guestproto.ReleaseResponse, error) {
-	return &guestproto.ReleaseResponse{}, s.agent.opts.End()
-}
-
 func errNoApp(name string) error { return status.Errorf(codes.NotFound, "no running app %q", name) }
 
 var errSessionOver = errors.New("the host is gone")

@@ -25,8 +25,6 @@ const (
 	answerLimit = 2 * time.Minute
 	// eventsLimit must be beyond what NextEvents waits by itself.
 	eventsLimit = 5 * time.Minute
-	// releaseLimit is for the machine to end after its goodbye.
-	releaseLimit = 10 * time.Second
 )
 
 // messageSlack is room for what ttrpc wraps a request in.

@@ -114,12 +114,6 @@ func (p *peer) Shutdown(context.Context, *guestproto.ShutdownRequest) (*guestpro
 	return p.shutdown(), nil
 }
 
-func (p *peer) Release(context.Context, *guestproto.ReleaseRequest) (*guestproto.ReleaseResponse, error) {
-	p.control.Close()
-	p.data.Close()
-	return &guestproto.ReleaseResponse{}, nil
-}
-
 // ended lets apps end.
 func (p *peer) ended(exits ...*guestproto.Exit) {
 	p.mu.Lock()

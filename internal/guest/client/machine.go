@@ -139,9 +139,10 @@ func (m *Machine) StopApp(ctx context.Context, app string, timeout time.Duration
 
 // Shutdown ends the machine in order: apps are stopped as by StopApp, their
 // output is drained, disks are unmounted, statuses are sent and acknowledged.
-// Then the agent restarts the machine, which is how it ends, and the session
-// is over. Apps' output must be read or closed meanwhile. Exits that were not
-// yet taken from Exits stay there.
+// Then the session is over, at which the agent restarts the machine, which is how
+// that ends by itself; but there is nothing left in it that would be lost otherwise.
+// Apps' output must be read or closed meanwhile. Exits that were not yet taken from
+// Exits stay there.
 func (m *Machine) Shutdown(ctx context.Context, timeout time.Duration) (Goodbye, error) {
 	agent, err := m.agent()
 	if err != nil {
@@ -157,11 +158,6 @@ func (m *Machine) Shutdown(ctx context.Context, timeout time.Duration) (Goodbye,
 		return Goodbye{}, err
 	}
 	m.part()
-	release := call[*guestproto.ReleaseRequest, *guestproto.ReleaseResponse]{"release", releaseLimit, agent.Release}
-	ctx, cancel := context.WithTimeout(ctx, releaseLimit)
-	defer cancel()
-	// The machine answers by ending. Whatever else it does, its word is given.
-	_, _ = release.do(ctx, m, &guestproto.ReleaseRequest{})
 	m.fail(ErrClosed)
 	<-m.closed
 	return goodbye, nil

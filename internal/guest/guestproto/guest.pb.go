@@ -2535,78 +2535,6 @@ func (x *ShutdownResponse) GetExits() []*Exit {
 	return nil
 }
 
-type ReleaseRequest struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ReleaseRequest) Reset() {
-	*x = ReleaseRequest{}
-	mi := &file_guest_proto_msgTypes[39]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ReleaseRequest) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ReleaseRequest) ProtoMessage() {}
-
-func (x *ReleaseRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[39]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ReleaseRequest.ProtoReflect.Descriptor instead.
-func (*ReleaseRequest) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{39}
-}
-
-type ReleaseResponse struct {
-	state         protoimpl.MessageState `protogen:"open.v1"`
-	unknownFields protoimpl.UnknownFields
-	sizeCache     protoimpl.SizeCache
-}
-
-func (x *ReleaseResponse) Reset() {
-	*x = ReleaseResponse{}
-	mi := &file_guest_proto_msgTypes[40]
-	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-	ms.StoreMessageInfo(mi)
-}
-
-func (x *ReleaseResponse) String() string {
-	return protoimpl.X.MessageStringOf(x)
-}
-
-func (*ReleaseResponse) ProtoMessage() {}
-
-func (x *ReleaseResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_guest_proto_msgTypes[40]
-	if x != nil {
-		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
-		if ms.LoadMessageInfo() == nil {
-			ms.StoreMessageInfo(mi)
-		}
-		return ms
-	}
-	return mi.MessageOf(x)
-}
-
-// Deprecated: Use ReleaseResponse.ProtoReflect.Descriptor instead.
-func (*ReleaseResponse) Descriptor() ([]byte, []int) {
-	return file_guest_proto_rawDescGZIP(), []int{40}
-}
-
 var File_guest_proto protoreflect.FileDescriptor
 
 const file_guest_proto_rawDesc = "" +
@@ -2800,9 +2728,7 @@ const file_guest_proto_rawDesc = "" +
 	"\x0fShutdownRequest\x12!\n" +
 	"\ftimeout_nano\x18\x01 \x01(\x03R\vtimeoutNano\"<\n" +
 	"\x10ShutdownResponse\x12(\n" +
-	"\x05exits\x18\x01 \x03(\v2\x12.rkt.guest.v1.ExitR\x05exits\"\x10\n" +
-	"\x0eReleaseRequest\"\x11\n" +
-	"\x0fReleaseResponse2\xed\x06\n" +
+	"\x05exits\x18\x01 \x03(\v2\x12.rkt.guest.v1.ExitR\x05exits2\xa5\x06\n" +
 	"\x05Guest\x12@\n" +
 	"\x05Hello\x12\x1a.rkt.guest.v1.HelloRequest\x1a\x1b.rkt.guest.v1.HelloResponse\x12I\n" +
 	"\bDescribe\x12\x1d.rkt.guest.v1.DescribeRequest\x1a\x1e.rkt.guest.v1.DescribeResponse\x12L\n" +
@@ -2815,8 +2741,7 @@ const file_guest_proto_rawDesc = "" +
 	"\x06Resize\x12\x1b.rkt.guest.v1.ResizeRequest\x1a\x1c.rkt.guest.v1.ResizeResponse\x12C\n" +
 	"\x06Signal\x12\x1b.rkt.guest.v1.SignalRequest\x1a\x1c.rkt.guest.v1.SignalResponse\x12F\n" +
 	"\aStopApp\x12\x1c.rkt.guest.v1.StopAppRequest\x1a\x1d.rkt.guest.v1.StopAppResponse\x12I\n" +
-	"\bShutdown\x12\x1d.rkt.guest.v1.ShutdownRequest\x1a\x1e.rkt.guest.v1.ShutdownResponse\x12F\n" +
-	"\aRelease\x12\x1c.rkt.guest.v1.ReleaseRequest\x1a\x1d.rkt.guest.v1.ReleaseResponseB\x1fZ\x1drkt/internal/guest/guestprotob\x06proto3"
+	"\bShutdown\x12\x1d.rkt.guest.v1.ShutdownRequest\x1a\x1e.rkt.guest.v1.ShutdownResponseB\x1fZ\x1drkt/internal/guest/guestprotob\x06proto3"
 
 var (
 	file_guest_proto_rawDescOnce sync.Once
@@ -2831,7 +2756,7 @@ func file_guest_proto_rawDescGZIP() []byte {
 }
 
 var file_guest_proto_enumTypes = make([]protoimpl.EnumInfo, 1)
-var file_guest_proto_msgTypes = make([]protoimpl.MessageInfo, 41)
+var file_guest_proto_msgTypes = make([]protoimpl.MessageInfo, 39)
 var file_guest_proto_goTypes = []any{
 	(StartFailure_Kind)(0),     // 0: rkt.guest.v1.StartFailure.Kind
 	(*HelloRequest)(nil),       // 1: rkt.guest.v1.HelloRequest
@@ -2873,8 +2798,6 @@ var file_guest_proto_goTypes = []any{
 	(*StopAppResponse)(nil),    // 37: rkt.guest.v1.StopAppResponse
 	(*ShutdownRequest)(nil),    // 38: rkt.guest.v1.ShutdownRequest
 	(*ShutdownResponse)(nil),   // 39: rkt.guest.v1.ShutdownResponse
-	(*ReleaseRequest)(nil),     // 40: rkt.guest.v1.ReleaseRequest
-	(*ReleaseResponse)(nil),    // 41: rkt.guest.v1.ReleaseResponse
 }
 var file_guest_proto_depIdxs = []int32{
 	12, // 0: rkt.guest.v1.ConfigureRequest.scratch:type_name -> rkt.guest.v1.Disk
@@ -2914,21 +2837,19 @@ var file_guest_proto_depIdxs = []int32{
 	34, // 34: rkt.guest.v1.Guest.Signal:input_type -> rkt.guest.v1.SignalRequest
 	36, // 35: rkt.guest.v1.Guest.StopApp:input_type -> rkt.guest.v1.StopAppRequest
 	38, // 36: rkt.guest.v1.Guest.Shutdown:input_type -> rkt.guest.v1.ShutdownRequest
-	40, // 37: rkt.guest.v1.Guest.Release:input_type -> rkt.guest.v1.ReleaseRequest
-	2,  // 38: rkt.guest.v1.Guest.Hello:output_type -> rkt.guest.v1.HelloResponse
-	4,  // 39: rkt.guest.v1.Guest.Describe:output_type -> rkt.guest.v1.DescribeResponse
-	11, // 40: rkt.guest.v1.Guest.Configure:output_type -> rkt.guest.v1.ConfigureResponse
-	23, // 41: rkt.guest.v1.Guest.StartApp:output_type -> rkt.guest.v1.StartAppResponse
-	27, // 42: rkt.guest.v1.Guest.NextEvents:output_type -> rkt.guest.v1.NextEventsResponse
-	29, // 43: rkt.guest.v1.Guest.Exec:output_type -> rkt.guest.v1.ExecResponse
-	31, // 44: rkt.guest.v1.Guest.WaitExec:output_type -> rkt.guest.v1.WaitExecResponse
-	33, // 45: rkt.guest.v1.Guest.Resize:output_type -> rkt.guest.v1.ResizeResponse
-	35, // 46: rkt.guest.v1.Guest.Signal:output_type -> rkt.guest.v1.SignalResponse
-	37, // 47: rkt.guest.v1.Guest.StopApp:output_type -> rkt.guest.v1.StopAppResponse
-	39, // 48: rkt.guest.v1.Guest.Shutdown:output_type -> rkt.guest.v1.ShutdownResponse
-	41, // 49: rkt.guest.v1.Guest.Release:output_type -> rkt.guest.v1.ReleaseResponse
-	38, // [38:50] is the sub-list for method output_type
-	26, // [26:38] is the sub-list for method input_type
+	2,  // 37: rkt.guest.v1.Guest.Hello:output_type -> rkt.guest.v1.HelloResponse
+	4,  // 38: rkt.guest.v1.Guest.Describe:output_type -> rkt.guest.v1.DescribeResponse
+	11, // 39: rkt.guest.v1.Guest.Configure:output_type -> rkt.guest.v1.ConfigureResponse
+	23, // 40: rkt.guest.v1.Guest.StartApp:output_type -> rkt.guest.v1.StartAppResponse
+	27, // 41: rkt.guest.v1.Guest.NextEvents:output_type -> rkt.guest.v1.NextEventsResponse
+	29, // 42: rkt.guest.v1.Guest.Exec:output_type -> rkt.guest.v1.ExecResponse
+	31, // 43: rkt.guest.v1.Guest.WaitExec:output_type -> rkt.guest.v1.WaitExecResponse
+	33, // 44: rkt.guest.v1.Guest.Resize:output_type -> rkt.guest.v1.ResizeResponse
+	35, // 45: rkt.guest.v1.Guest.Signal:output_type -> rkt.guest.v1.SignalResponse
+	37, // 46: rkt.guest.v1.Guest.StopApp:output_type -> rkt.guest.v1.StopAppResponse
+	39, // 47: rkt.guest.v1.Guest.Shutdown:output_type -> rkt.guest.v1.ShutdownResponse
+	37, // [37:48] is the sub-list for method output_type
+	26, // [26:37] is the sub-list for method input_type
 	26, // [26:26] is the sub-list for extension type_name
 	26, // [26:26] is the sub-list for extension extendee
 	0,  // [0:26] is the sub-list for field type_name
@@ -2945,7 +2866,7 @@ func file_guest_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_guest_proto_rawDesc), len(file_guest_proto_rawDesc)),
 			NumEnums:      1,
-			NumMessages:   41,
+			NumMessages:   39,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

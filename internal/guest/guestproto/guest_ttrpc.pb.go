@@ -19,7 +19,6 @@ type GuestService interface {
 	Signal(context.Context, *SignalRequest) (*SignalResponse, error)
 	StopApp(context.Context, *StopAppRequest) (*StopAppResponse, error)
 	Shutdown(context.Context, *ShutdownRequest) (*ShutdownResponse, error)
-	Release(context.Context, *ReleaseRequest) (*ReleaseResponse, error)
 }
 
 func RegisterGuestService(srv *ttrpc.Server, svc GuestService) {
@@ -101,13 +100,6 @@ func RegisterGuestService(srv *ttrpc.Server, svc GuestService) {
 					return nil, err
 				}
 				return svc.Shutdown(ctx, &req)
-			},
-			"Release": func(ctx context.Context, unmarshal func(interface{}) error) (interface{}, error) {
-				var req ReleaseRequest
-				if err := unmarshal(&req); err != nil {
-					return nil, err
-				}
-				return svc.Release(ctx, &req)
 			},
 		},
 	})
@@ -206,14 +198,6 @@ func (c *guestClient) StopApp(ctx context.Context, req *StopAppRequest) (*StopAp
 func (c *guestClient) Shutdown(ctx context.Context, req *ShutdownRequest) (*ShutdownResponse, error) {
 	var resp ShutdownResponse
 	if err := c.client.Call(ctx, "rkt.guest.v1.Guest", "Shutdown", req, &resp); err != nil {
-		return nil, err
-	}
-	return &resp, nil
-}
-
-func (c *guestClient) Release(ctx context.Context, req *ReleaseRequest) (*ReleaseResponse, error) {
-	var resp ReleaseResponse
-	if err := c.client.Call(ctx, "rkt.guest.v1.Guest", "Release", req, &resp); err != nil {
 		return nil, err
 	}
 	return &resp, nil

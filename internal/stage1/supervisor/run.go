@@ -341,11 +341,9 @@ func (r *run) shutdown(ctx context.Context) error {
 		return fmt.Errorf("shut down the guest: %w", err)
 	}
 	r.stdio.drain(ctx)
-	if !r.ownKernel {
-		// Nothing is in a container any more that would have to end by itself; what
-		// was written is the host's.
-		r.machine.Kill()
-	}
+	// Nothing is in there any more that would have to end by itself; what was written
+	// is the host's.
+	r.machine.Kill()
 	select {
 	case <-r.machine.Done():
 	case <-ctx.Done():
