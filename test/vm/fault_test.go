@@ -107,6 +107,49 @@ func TestCrashInRun(t *testing.T) {
 	}
 }
 
+// TestCrashInContainer kills rkt and the supervisor of a container at every step,
+// with ids of its own and copies of its images.
+func TestCrashInContainer(t *testing.T) {
+	t.Parallel()
+	h := newHostWith(t, &shared.faulty)
+	args := []string{
+		"--insecure-options=image", "--stage1-path=" + filepath.Join(h.build.bin, containerFile),
+		"--private-users", "--no-overlay", probeID(t), "--", "exit", "0",
+	}
+	h.start(args...).expect(0) // takes the stage1 image into the store
+	points := passed(t, h, func() { h.start(args...).expect(0) })
+	h.gc()
+	for _, point := range []string{"pod.ids.before-link", "pod.ids.after-link", "run.copy.before", "run.copy.after"} {
+		if !slices.Contains(points, point) {
+			t.Errorf("%s is not passed", point)
+		}
+	}
+	for _, point := range points {
+		killAt(t, h, point, args...)
+		expectTruth(t, h)
+		h.gc()
+		h.expectNoPodsLeft()
+		h.expectNoIDsTaken(point)
+	}
+	h.start(args...).expect(0)
+}
+
+// expectNoIDsTaken fails the test if a range of ids is still linked to one of the
+// host's pods, once rkt gc has run.
+func (h *host) expectNoIDsTaken(after string) {
+	h.Helper()
+	links, err := filepath.Glob("/run/rkt/private-users/*")
+	if err != nil {
+		h.Fatal(err)
+	}
+	for _, link := range links {
+		// Those of other hosts come and go.
+		if owner, err := os.Readlink(link); err == nil && h.seen[filepath.Base(owner)] {
+			h.Fatalf("after %s %s leads to %s", after, link, owner)
+		}
+	}
+}
+
 // killAt runs a pod that must be killed at a point.
 func killAt(t *testing.T, h *host, point string, args ...string) {
 	t.Helper()

@@ -2,6 +2,7 @@ package vm
 
 import (
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -199,4 +200,30 @@ func TestCrashInDetach(t *testing.T) {
 			h.expectNoPodsLeft()
 		})
 	}
+}
+
+// TestCrashBesideSupervisor kills rkt run --rm when the supervisor has the pod, which
+// runs on and is removed by nobody but gc.
+func TestCrashBesideSupervisor(t *testing.T) {
+	t.Parallel()
+	h := newHostWith(t, &shared.faulty)
+	h.env = []string{faultEnv + "run.rm.after"}
+	// Without pipes: the supervisor has the same output, so these would not end.
+	cmd := h.command("run", "--net=none", "--rm", probeID(t), "--cpu=1", "--", "sleep")
+	h.env = nil
+	if r := ended(t, cmd, cmd.Run()); r.Signal != syscall.SIGKILL {
+		t.Fatalf("it was not killed: status %d", r.Status)
+	}
+	dirs := h.podDirs()
+	if len(dirs) != 1 {
+		t.Fatalf("pods: %q", dirs)
+	}
+	uuid := filepath.Base(dirs[0])
+	h.must("status", "--wait-ready", uuid)
+	h.wantStatus(7, "exec", uuid, "/probe", "exit", "7")
+	h.must("stop", uuid)
+	h.must("status", "--wait", uuid)
+	expectTruth(t, h)
+	h.gc()
+	h.expectNoPodsLeft()
 }

@@ -2,6 +2,7 @@ package vm
 
 import (
 	"bufio"
+	"encoding/json"
 	"net"
 	"os"
 	"os/exec"
@@ -87,6 +88,40 @@ func (p *pod) address(network string) string {
 	return ""
 }
 
+// expectNetworkInJSON fails the test unless programs read of the pod's only network
+// what people do.
+func (p *pod) expectNetworkInJSON(network, ip string) {
+	p.h.Helper()
+	type listed struct {
+		UUID     string              `json:"name"`
+		Networks []map[string]string `json:"networks"`
+	}
+	var one listed
+	var all []listed
+	for command, into := range map[string]any{"list": &all, "status": &one} {
+		args := []string{command, "--format=json"}
+		if command == "status" {
+			args = append(args, p.uuid())
+		}
+		if err := json.Unmarshal([]byte(p.h.must(args...)), into); err != nil {
+			p.h.Fatalf("rkt %s: %v", command, err)
+		}
+	}
+	all = slices.DeleteFunc(all, func(l listed) bool { return l.UUID != p.uuid() })
+	for _, l := range append(all, one) {
+		if len(l.Networks) != 1 {
+			p.h.Fatalf("networks: %v", l.Networks)
+		}
+		n := l.Networks[0]
+		if n["netName"] != network || n["ip"] != ip || n["ifName"] == "" || net.ParseIP(n["mask"]) == nil {
+			p.h.Errorf("network: %v, want %s with %s", n, network, ip)
+		}
+	}
+	if len(all) != 1 {
+		p.h.Errorf("rkt list shows it %d times", len(all))
+	}
+}
+
 // ask connects and returns what the probe at the other end sees, or an error's
 // text.
 func ask(address string) string {
@@ -159,6 +194,7 @@ func TestDefaultNetwork(t *testing.T) {
 	server := h.start("--net=default", "--port=18080:80", probeID(t), "--", "serve", ":80")
 	server.out.await(t, "ready")
 	ip := server.address("default")
+	server.expectNetworkInJSON("default", ip)
 	published := networktest.HostAddress + ":18080"
 	for _, test := range []struct{ name, got, want string }{
 		{"pod's address from the host", ask(ip + ":80"), "172.16.28.1"},
