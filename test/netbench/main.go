@@ -14,8 +14,8 @@
 // It runs as root. Everything it makes is below one temporary directory, or in
 // namespaces that end with it. Every round measures each candidate once. How fast a
 // machine is changes by a fifth from start to start, and stays so until its end, so
-// all are started several times. It reports and judges nothing. The program is its
-// own server in pods: netbench serve ADDRESS.
+// all are started several times. Ratios are medians of those of each round. It reports
+// and judges nothing. The program is its own server in pods: netbench serve ADDRESS.
 package main
 
 import (
