@@ -351,6 +351,7 @@ func agent(args []string) {
 		_, rest, _ := strings.Cut(string(stat), ") ")
 		score, _ := os.ReadFile(dir + "oom_score_adj")
 		fmt.Println("parent", strings.Fields(rest)[1], "nice", nices, "oom", strings.TrimSpace(string(score)))
+		// The kernel has no event for that, so it is looked at again.
 		for cgroup := ""; cgroup != "0::"+args[0]+"\n"; time.Sleep(10 * time.Millisecond) {
 			b, _ := os.ReadFile(dir + "cgroup")
 			cgroup = string(b)
