@@ -1,8 +1,6 @@
 package linux
 
 import (
-	"bytes"
-	"encoding/gob"
 	"encoding/json"
 	"errors"
 	"io"
@@ -89,10 +87,41 @@ func (p Companion) Start(in Surroundings, files []*os.File, terminal bool) (*os.
 	return process, nil
 }
 
+// companionWire is a Companion as JSON, which keeps texts that are not UTF-8 only as
+// bytes.
+type companionWire struct {
+	Companion
+	Path, Dir []byte
+	Args, Env [][]byte
+}
+
+func (p Companion) wire() companionWire {
+	w := companionWire{Companion: p, Path: []byte(p.Path), Dir: []byte(p.Dir)}
+	for _, arg := range p.Args {
+		w.Args = append(w.Args, []byte(arg))
+	}
+	for _, variable := range p.Env {
+		w.Env = append(w.Env, []byte(variable))
+	}
+	return w
+}
+
+// companion returns what wire was called of.
+func (w companionWire) companion() Companion {
+	p := w.Companion
+	p.Path, p.Dir = string(w.Path), string(w.Dir)
+	for _, arg := range w.Args {
+		p.Args = append(p.Args, string(arg))
+	}
+	for _, variable := range w.Env {
+		p.Env = append(p.Env, string(variable))
+	}
+	return p
+}
+
 // spec returns a file in memory that says what the process is to become.
 func (p Companion) spec() (*os.File, error) {
-	var text bytes.Buffer
-	err := gob.NewEncoder(&text).Encode(p)
+	text, err := json.Marshal(p.wire())
 	if err != nil {
 		return nil, err
 	}
@@ -101,7 +130,7 @@ func (p Companion) spec() (*os.File, error) {
 		return nil, os.NewSyscallError("memfd_create", err)
 	}
 	f := os.NewFile(uintptr(fd), companionName)
-	if _, err := f.WriteAt(text.Bytes(), 0); err != nil {
+	if _, err := f.WriteAt(text, 0); err != nil {
 		return nil, errors.Join(err, f.Close())
 	}
 	return f, nil

@@ -1,7 +1,6 @@
 package linux
 
 import (
-	"encoding/gob"
 	"encoding/json"
 	"errors"
 	"io"
@@ -38,10 +37,11 @@ func BecomeCompanion() {
 
 // become returns only with a reason.
 func become(spec io.Reader, in Surroundings) *CompanionError {
-	var p Companion
-	if err := gob.NewDecoder(spec).Decode(&p); err != nil {
+	var wire companionWire
+	if err := json.NewDecoder(spec).Decode(&wire); err != nil {
 		return &CompanionError{"read what to execute", unix.EINVAL}
 	}
+	p := wire.companion()
 	for _, step := range []struct {
 		name string
 		do   func() error
