@@ -44,7 +44,7 @@ func look() (*report.Facts, error) {
 		return nil, err
 	}
 	f.Kernel, f.Hostname = unix.ByteSliceToString(uname.Release[:]), unix.ByteSliceToString(uname.Nodename[:])
-	for _, step := range []func(*report.Facts) error{lookAtSelf, lookAtMemory, lookAtDisk, lookAtFiles, lookAtMounts, lookAtConfinement} {
+	for _, step := range []func(*report.Facts) error{lookAtSelf, lookAtProcessors, lookAtMemory, lookAtDisk, lookAtFiles, lookAtMounts, lookAtConfinement} {
 		if err := step(f); err != nil {
 			return nil, err
 		}
@@ -58,6 +58,25 @@ func process(pid int) report.Process {
 		return report.Process{PID: pid, Name: err.Error()}
 	}
 	return report.Process{PID: pid, Name: strings.TrimSpace(string(name))}
+}
+
+func lookAtProcessors(f *report.Facts) error {
+	b, err := os.ReadFile("/proc/cpuinfo")
+	if err != nil {
+		return err
+	}
+	for line := range strings.Lines(string(b)) {
+		name, value, _ := strings.Cut(line, ":")
+		if strings.TrimSpace(name) != "bogomips" {
+			continue
+		}
+		n, err := strconv.ParseFloat(strings.TrimSpace(value), 64)
+		if err != nil {
+			return err
+		}
+		f.BogoMIPS = append(f.BogoMIPS, n)
+	}
+	return nil
 }
 
 func lookAtSelf(f *report.Facts) (err error) {

@@ -11,6 +11,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"rkt/internal/image/imagetest"
+	"rkt/internal/linux"
 	"rkt/test/probe/report"
 )
 
@@ -69,6 +70,28 @@ func hostKernel(t *testing.T) string {
 		t.Fatal(err)
 	}
 	return strings.TrimSpace(string(b))
+}
+
+// TestDelays shows that the kernel knows how long a delay is: what it is told and what
+// it would measure is two for each tick of the processor's counter, on all CPUs.
+func TestDelays(t *testing.T) {
+	t.Parallel()
+	want := float64(2*linux.NewTSCMeter().Kilohertz()) / 1000
+	if want == 0 {
+		t.Skip("this processor has no such counter")
+	}
+	h := newHost(t)
+	p, r := h.run(probeID(t), "--cpu=2", "--", "facts")
+	p.expect(0)
+	got := factsOf(t, r.Stdout, "probe").BogoMIPS
+	if len(got) != 2 {
+		t.Errorf("delays of %d CPUs, want 2", len(got))
+	}
+	for _, n := range got {
+		if n < 0.99*want || n > 1.01*want {
+			t.Errorf("%.2f bogomips, want %.2f", n, want)
+		}
+	}
 }
 
 // TestIsolationIsTold shows that rkt says what the pod really has around it.

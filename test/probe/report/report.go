@@ -6,7 +6,10 @@ package report
 type Facts struct {
 	Kernel   string // release, as uname(2) has it
 	Hostname string
-	CPUs     int   // that this process may run on
+	CPUs     int // that this process may run on
+	// BogoMIPS is by which number of instructions in a microsecond the kernel delays,
+	// for each CPU.
+	BogoMIPS []float64
 	MemTotal int64 // bytes
 	Disk     int64 // bytes that the file system of the root directory holds
 
