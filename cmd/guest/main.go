@@ -1,3 +1,9 @@
+// What the agent would learn of limits of processors is of no use to it, and looking for
+// them makes it start later.
+//
+//go:debug containermaxprocs=0
+//go:debug updatemaxprocs=0
+
 // Command guest is the agent inside a pod's machine. It is started first, in a
 // machine before systemd, and alone; everything else it is told by the pod's
 // supervisor.
@@ -43,7 +49,8 @@ func run(ctx context.Context) error {
 	options := agent.Options{Systemd: systemd.PrivateSocket, End: linux.Restart, Log: console{}}
 	options.Beside = len(os.Args) > 1 && os.Args[1] == besideSystemd
 	if _, err := os.Stat(hostLink); errors.Is(err, fs.ErrNotExist) {
-		options.Dirs = below("/run/host/rkt")
+		options.Dirs = below("/run/rkt")
+		options.Dirs.Roots = machineRoots
 		if transport, found := agent.FindVsock(); found {
 			return agent.Run(ctx, transport, options)
 		}
@@ -59,9 +66,13 @@ func run(ctx context.Context) error {
 	return agent.Run(ctx, host, options)
 }
 
-// below returns the directories for apps' roots. systemd makes a unit of every
-// mount it sees, which takes it longer than to start an app, but takes those
-// below /run/host for somebody else's.
+// machineRoots is where a machine's first program has made room for roots. systemd
+// makes a unit of every mount it sees, which takes it longer than to start an app, but
+// takes those below /run/host for somebody else's. And it looks for a unit for each
+// element of a root's path, so that is short.
+const machineRoots = "/run/host"
+
+// below returns the directories for apps' roots.
 func below(dir string) approot.Dirs {
 	return approot.Dirs{Images: dir + "/images", Roots: dir + "/stage2", Scratch: dir + "/scratch", State: dir + "/state"}
 }

@@ -1,27 +1,25 @@
 /*
- * The first program of a machine, and what systemd runs to start the agent.
+ * The first program of a machine. It starts the agent and becomes systemd, so that
+ * both start at once, on two processors if there are. The agent keeps out of systemd's
+ * way until that is up: it is then that it raises its priority.
  *
- * As process 1 it starts the agent and becomes systemd, so that both start at once,
- * on two processors if there are. The agent keeps out of systemd's way until that is
- * up: it is then that it raises its priority.
- *
- * systemd starts this program, too, for the agent's service. It moves the agent that
- * is there into the service's control group, or starts one if there is none, as in a
- * container. From the file that has the agent's number systemd knows which process
- * the service is about.
+ * Between the two there is one more process, the agent's parent: a machine without its
+ * agent is of no use to anybody, and ends. The supervisor, which has heard no goodbye,
+ * knows that something went wrong.
  */
 #define _GNU_SOURCE
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/mount.h>
+#include <sys/reboot.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 static const char agent[] = "/usr/lib/rkt/agent";
 static const char systemd[] = "/usr/lib/systemd/systemd";
-static const char pid_dir[] = "/run/rkt", pid_file[] = "/run/rkt/agent.pid";
 
 /* What systemd does for its services, as far as the agent passes it on. */
 static const struct rlimit open_files = {1024, 524288};
@@ -34,19 +32,47 @@ static int fail(const char *what)
 	return 1;
 }
 
-/* Writes a number to a file of the kernel's, or to a file of ours. */
-static int write_number(const char *path, int flags, int number)
-{
-	int fd = open(path, O_WRONLY | O_CLOEXEC | flags, 0644);
-	if (fd < 0)
-		return -1;
-	int written = dprintf(fd, "%d\n", number);
-	return close(fd) || written < 0 ? -1 : 0;
-}
-
 static int make_dir(const char *path)
 {
 	return mkdir(path, 0755) && errno != EEXIST ? -1 : 0;
+}
+
+/*
+ * Mounts where the apps' roots will be. systemd makes a unit of every mount it sees but
+ * those below /run/host, which it takes for somebody else's.
+ */
+static int mount_roots(void)
+{
+	static const char roots[] = "/run/host";
+	return make_dir(roots) ||
+	       mount("roots", roots, "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "mode=755,size=1m") ? -1 : 0;
+}
+
+/* Whatever the apps do to the machine's memory, this is not what the kernel kills. */
+static int spare_from_oom(void)
+{
+	int fd = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
+	if (fd < 0)
+		return -1;
+	int written = dprintf(fd, "-1000\n");
+	return close(fd) || written < 0 ? -1 : 0;
+}
+
+/*
+ * Makes the machine's id, which is the same for all machines until the agent knows the
+ * pod's. A mount over the file would be a unit of systemd's, which costs more than an
+ * app's start.
+ */
+static int make_machine_id(void)
+{
+	char id[64];
+	int from = open("/usr/lib/rkt/machine-id", O_RDONLY | O_CLOEXEC);
+	int to = open("/run/rkt/machine-id", O_WRONLY | O_CREAT | O_CLOEXEC, 0444);
+	if (from < 0 || to < 0)
+		return -1;
+	ssize_t n = read(from, id, sizeof id);
+	ssize_t written = n < 0 ? -1 : write(to, id, n);
+	return close(from) || close(to) || written < 0 || written != n ? -1 : 0;
 }
 
 /* Mounts what systemd would mount, and leaves alone what is there. */
@@ -68,11 +94,11 @@ static int mount_kernel(void)
 }
 
 /* Makes this process what systemd makes of a service, with the lowest priority. */
-static int prepare_agent(void)
+static int become_service(void)
 {
 	int null = open("/dev/null", O_RDWR);
-	if (null < 0 || write_number("/proc/self/oom_score_adj", 0, -1000) || setsid() < 0 ||
-	    setrlimit(RLIMIT_NOFILE, &open_files) || setpriority(PRIO_PROCESS, 0, 19))
+	if (null < 0 || spare_from_oom() || setsid() < 0 || setrlimit(RLIMIT_NOFILE, &open_files) ||
+	    setpriority(PRIO_PROCESS, 0, 19))
 		return -1;
 	for (int fd = 0; fd < 3; fd++)
 		if (dup2(null, fd) < 0)
@@ -80,60 +106,39 @@ static int prepare_agent(void)
 	return close_range(3, ~0U, 0);
 }
 
-/* Starts the agent and notes its number. */
-static int start_agent(const char *how)
+/* Runs the agent, and ends the machine with it. */
+static void keep_agent(void)
 {
-	char *argv[] = {(char *)agent, (char *)how, NULL}, *environment[] = {NULL};
-	if (make_dir(pid_dir))
-		return fail(pid_dir);
-	pid_t child = fork();
+	char *argv[] = {(char *)agent, "beside-systemd", NULL}, *environment[] = {NULL};
+	if (become_service())
+		fail("prepare the agent");
+	pid_t child = vfork();
+	if (child == 0) {
+		execve(agent, argv, environment);
+		_exit(fail(agent));
+	}
 	if (child < 0)
-		return fail("fork");
-	if (child > 0)
-		return write_number(pid_file, O_CREAT | O_TRUNC, child) ? fail(pid_file) : 0;
-	if (how && prepare_agent())
-		_exit(fail("prepare the agent"));
-	execve(agent, argv, environment);
-	_exit(fail(agent));
+		fail("fork");
+	while (child > 0 && waitpid(child, NULL, 0) < 0 && errno == EINTR)
+		;
+	reboot(RB_AUTOBOOT);
 }
 
-static int boot(char *argv[])
+int main(void)
 {
+	char *argv[] = {(char *)systemd, "--unit=machine.target", NULL};
 	if (mount_kernel())
 		return fail("mount the kernel's file systems");
-	/* The agent watches this directory for systemd's socket. */
-	if (make_dir("/run/systemd"))
-		return fail("/run/systemd");
-	if (start_agent("beside-systemd"))
-		return 1;
-	argv[0] = (char *)systemd;
+	/* The agent watches the first one for systemd's socket. */
+	if (make_dir("/run/systemd") || make_dir("/run/rkt") || make_machine_id() || mount_roots())
+		return fail("prepare /run");
+	switch (fork()) {
+	case -1:
+		return fail("fork");
+	case 0:
+		keep_agent();
+		_exit(1);
+	}
 	execv(systemd, argv);
 	return fail(systemd);
-}
-
-/* Moves a process into the control group that this one is in. */
-static int adopt(pid_t pid)
-{
-	char group[256], path[sizeof group + 64];
-	FILE *own = fopen("/proc/self/cgroup", "re");
-	if (!own || fscanf(own, "0::%255s", group) != 1)
-		return fail("/proc/self/cgroup");
-	snprintf(path, sizeof path, "/sys/fs/cgroup%s/cgroup.procs", group);
-	/* This fails if the agent has ended, and then the service does. */
-	return write_number(path, 0, pid) ? fail("adopt the agent") : 0;
-}
-
-static int serve(void)
-{
-	pid_t pid;
-	FILE *file = fopen(pid_file, "re");
-	if (!file)
-		return errno == ENOENT ? start_agent(NULL) : fail(pid_file);
-	return fscanf(file, "%d", &pid) == 1 ? adopt(pid) : fail(pid_file);
-}
-
-int main(int argc, char *argv[])
-{
-	(void)argc;
-	return getpid() == 1 ? boot(argv) : serve();
 }

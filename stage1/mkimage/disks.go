@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strconv"
 
-	"rkt/internal/build/recipe"
 	"rkt/internal/build/tree"
 	"rkt/internal/linux"
 )
@@ -26,12 +25,14 @@ const (
 
 // addGuestDisk makes the guest's root file system.
 func addGuestDisk(ctx context.Context, p part) error {
-	root, err := recipe.Build(filepath.Join(p.options.recipes, "guest", "guest.recipe"), recipeOptions(p.options, p.arch))
+	root := part{tree: tree.New(), options: p.options, arch: p.arch}
+	err := errors.Join(
+		root.graft(".", filepath.Join("guest", "guest.recipe")), root.graft(".", filepath.Join("guest", "disk.recipe")))
 	if err != nil {
 		return err
 	}
 	dir, image := filepath.Join(p.work, "guest"), filepath.Join(p.work, guestFile)
-	if err := root.WriteDir(dir); err != nil {
+	if err := root.tree.WriteDir(dir); err != nil {
 		return fmt.Errorf("write guest root: %w", err)
 	}
 	// Not compressed: under emulation, inflating costs more than reading.

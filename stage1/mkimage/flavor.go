@@ -126,6 +126,7 @@ func nspawnFlavor() flavor {
 			return errors.Join(
 				p.graft("nspawn", "nspawn.recipe"),
 				p.graft("guest", filepath.Join("guest", "guest.recipe")),
+				p.graft("guest", filepath.Join("guest", "container.recipe")),
 				addPlugins(p), addDescription(ctx, p))
 		},
 		check: checkNspawn,

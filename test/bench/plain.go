@@ -15,6 +15,9 @@ const (
 	guestSystemd = "/usr/lib/systemd/systemd"
 )
 
+// machineID is that of a plain machine.
+const machineID = "00000000000040008000000000000001"
+
 // plain are the machines that a pod is compared with.
 type plain struct {
 	systemd machine // the pod's guest root with one service instead of the agent
@@ -96,12 +99,14 @@ func (p *plain) measureIdle(ctx context.Context) (_ footprint, err error) {
 
 // addService makes the guest start one script and nothing else.
 func addService(root, busybox string) error {
-	units := filepath.Join(root, "usr/lib/systemd/system")
+	const units = "usr/lib/systemd/system/"
 	for name, content := range map[string]string{
-		"default.target": "[Unit]\nDefaultDependencies=no\nRequires=bench.service\nAfter=bench.service\n",
-		"bench.service":  "[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=" + guestScript + "\n",
+		units + "default.target": "[Unit]\nDefaultDependencies=no\nRequires=bench.service\nAfter=bench.service\n",
+		units + "bench.service":  "[Unit]\nDefaultDependencies=no\n[Service]\nExecStart=" + guestScript + "\n",
+		// A pod's first program makes one. Without one systemd would have to.
+		"etc/machine-id": machineID + "\n",
 	} {
-		path := filepath.Join(units, name)
+		path := filepath.Join(root, name)
 		// It may be a link to another one.
 		if err := os.Remove(path); err != nil && !os.IsNotExist(err) {
 			return err

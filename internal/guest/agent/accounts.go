@@ -31,15 +31,15 @@ type accountFile struct {
 }
 
 const (
-	// accountsDir is where links in the machine's /etc lead to.
-	accountsDir = "/run/rkt"
+	// ownDir is where links in the machine's /etc lead to.
+	ownDir = "/run/rkt"
 	// accountsFrom has what is to be in it at first.
 	accountsFrom = "/usr/lib/rkt"
 )
 
 // newAccounts makes the files.
 func newAccounts() (*accounts, error) {
-	if err := os.MkdirAll(accountsDir, 0o755); err != nil {
+	if err := os.MkdirAll(ownDir, 0o755); err != nil {
 		return nil, err
 	}
 	users, err := newAccountFile("passwd")
@@ -58,7 +58,7 @@ func newAccountFile(name string) (accountFile, error) {
 	if err != nil {
 		return accountFile{}, err
 	}
-	f := accountFile{path: filepath.Join(accountsDir, name), ids: map[uint32]bool{}}
+	f := accountFile{path: filepath.Join(ownDir, name), ids: map[uint32]bool{}}
 	for lines := bufio.NewScanner(bytes.NewReader(b)); lines.Scan(); {
 		fields := strings.SplitN(lines.Text(), ":", 4)
 		if len(fields) < 3 {

@@ -189,7 +189,11 @@ func (a *Agent) launch(ctx context.Context, app *app, req *guestproto.StartAppRe
 		return err
 	}
 	defer unseen.Close()
-	if app.manager, err = a.systemd.manager(ctx); err != nil {
+	u := &unit{req: req, root: unseen.Path, container: a.opts.container()}
+	if err := u.prepare(unseen.Root, a.accounts); err != nil {
+		return err
+	}
+	if err := a.systemd.wait(ctx); err != nil {
 		return err
 	}
 	if err := a.settle(); err != nil {
@@ -199,7 +203,7 @@ func (a *Agent) launch(ctx context.Context, app *app, req *guestproto.StartAppRe
 	if err != nil {
 		return err
 	}
-	service, err := a.exec(ctx, app, root, req)
+	service, err := a.exec(ctx, app, root, u)
 	if err != nil {
 		return errors.Join(err, root.Unmount())
 	}
@@ -216,19 +220,11 @@ func (a *Agent) launch(ctx context.Context, app *app, req *guestproto.StartAppRe
 	app.root, app.service = root, service
 	a.mu.Unlock()
 	app.programs.open(surroundings)
-	app.stdio.run()
 	return nil
 }
 
 // exec starts the app's program in its root.
-func (a *Agent) exec(ctx context.Context, app *app, root *approot.Root, req *guestproto.StartAppRequest) (*systemd.Service, error) {
-	u := unit{req: req, root: root.Path, container: a.opts.container()}
-	if err := u.resolve(root.Root); err != nil {
-		return nil, err
-	}
-	if err := a.accounts.ensure(u.uid, append(req.SupplementaryGids, u.gid)...); err != nil {
-		return nil, err
-	}
+func (a *Agent) exec(ctx context.Context, app *app, root *approot.Root, u *unit) (*systemd.Service, error) {
 	if err := app.stdio.prepare(u.uid, root); err != nil {
 		return nil, fmt.Errorf("prepare stdio: %w", err)
 	}
@@ -243,6 +239,12 @@ func (a *Agent) exec(ctx context.Context, app *app, root *approot.Root, req *gue
 	if err != nil {
 		return nil, err
 	}
+	if app.manager, err = a.systemd.manager(ctx); err != nil {
+		return nil, err
+	}
+	// From now on, since systemd tells of the start when the app may have said all it
+	// has to say.
+	app.stdio.run()
 	app.oomed = oomKills()
 	service, err := app.manager.Start(ctx, "app-"+app.name+".service", properties)
 	var start *systemd.StartError

@@ -108,7 +108,7 @@ func (a *Agent) kernel(req *guestproto.ConfigureRequest) []step {
 func (a *Agent) identity(req *guestproto.ConfigureRequest, builder *approot.Builder) []step {
 	return []step{
 		{"set host name", func() error { return unix.Sethostname([]byte(req.Hostname)) }},
-		{"set machine-id", func() error { return setMachineID(req.MachineId, a.opts.Dirs.State) }},
+		{"set machine-id", func() error { return a.setMachineID(req.MachineId) }},
 		{"make room for apps' roots", builder.OpenRoots},
 	}
 }
@@ -122,17 +122,24 @@ func setClock(unixNano int64) error {
 	return os.NewSyscallError("clock_settime", unix.ClockSettime(unix.CLOCK_REALTIME, &t))
 }
 
-// setMachineID covers the machine-id of the root, which is the same for all
-// machines and can't be written.
-func setMachineID(id, dir string) error {
+// machineIDFile is what a link in a machine's /etc leads to.
+const machineIDFile = ownDir + "/machine-id"
+
+// setMachineID replaces the machine-id, which is the same for all machines. That of a
+// container's root can't be written, and is covered.
+func (a *Agent) setMachineID(id string) error {
 	if b, err := hex.DecodeString(id); err != nil || len(b) != 16 {
 		return errors.New("not 32 hexadecimal digits")
 	}
-	if err := os.MkdirAll(dir, 0o700); err != nil {
+	name := machineIDFile
+	if a.opts.container() {
+		name = filepath.Join(a.opts.Dirs.State, "machine-id")
+	}
+	// Nobody sees half of it.
+	if err := os.WriteFile(name+".new", []byte(id+"\n"), 0o444); err != nil {
 		return err
 	}
-	name := filepath.Join(dir, "machine-id")
-	if err := os.WriteFile(name, []byte(id+"\n"), 0o444); err != nil {
+	if err := os.Rename(name+".new", name); err != nil || !a.opts.container() {
 		return err
 	}
 	return coverFile(name, "/etc/machine-id")

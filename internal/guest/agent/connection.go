@@ -18,12 +18,26 @@ import (
 
 // connection is the agent's connection to systemd, from before it is there.
 type connection struct {
+	up        chan struct{} // closed when systemd has set up the system
 	connected chan struct{} // closed when there is a manager
 	to        *systemd.Manager
 	version   string // systemd's
 }
 
-func newConnection() *connection { return &connection{connected: make(chan struct{})} }
+func newConnection() *connection {
+	return &connection{up: make(chan struct{}), connected: make(chan struct{})}
+}
+
+// wait returns when systemd has set up the system. If that never comes to be the
+// machine ends, and with it ctx.
+func (c *connection) wait(ctx context.Context) error {
+	select {
+	case <-c.up:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
 
 // manager returns systemd once it can be asked for something. If that never
 // comes to be the machine ends, and with it ctx.
@@ -42,10 +56,11 @@ func (c *connection) run(ctx context.Context, opts Options) error {
 	if err != nil {
 		return err
 	}
-	// It answers when it has set up the system, and starts what it boots into. A
-	// container is so quick that an app could come before that. And systemd ends a
-	// connection on which descriptors come while it reads the authentication, so the
-	// first call has none.
+	// It has read the authentication when it has set up the system, and answers when it
+	// starts what it boots into. A container is so quick that an app could come before
+	// that. And systemd ends a connection on which descriptors come while it reads the
+	// authentication, so the first call has none.
+	close(c.up)
 	if c.version, err = manager.Version(); err != nil {
 		return errors.Join(err, manager.Close())
 	}

@@ -32,6 +32,24 @@ type unit struct {
 	uid, gid uint32
 	// The programs of event handlers, "" for none.
 	preStart, postStop string
+	// settings is what systemd is told about the app, its input and output aside.
+	settings []systemd.Property
+}
+
+// prepare does all for the app's start that needs no systemd yet.
+func (u *unit) prepare(root linux.Root, accounts *accounts) error {
+	if err := u.resolve(root); err != nil {
+		return err
+	}
+	if err := accounts.ensure(u.uid, append(u.req.SupplementaryGids, u.gid)...); err != nil {
+		return err
+	}
+	confinement, err := u.confinement()
+	if err != nil {
+		return err
+	}
+	u.settings = slices.Concat(u.service(), u.program(), u.handlers(), confinement, u.limits())
+	return nil
 }
 
 // resolve looks up in the app's root what the request has by name.
@@ -112,17 +130,13 @@ func (u *unit) variable(name string) (string, bool) {
 	return "", false
 }
 
-// properties returns all that systemd is told about the app.
+// properties returns all that systemd is told about the app, which is prepared.
 func (u *unit) properties(io *stdio) ([]systemd.Property, error) {
 	stdio, err := stdioProperties(io)
 	if err != nil {
 		return nil, err
 	}
-	confinement, err := u.confinement()
-	if err != nil {
-		return nil, err
-	}
-	return slices.Concat(u.service(), u.program(), u.handlers(), stdio, confinement, u.limits()), nil
+	return append(stdio, u.settings...), nil
 }
 
 // service is how systemd goes about it. What a property means is in

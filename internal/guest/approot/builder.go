@@ -38,7 +38,7 @@ type Builder struct {
 // namespace only.
 type Dirs struct {
 	Images  string // for mounts of images
-	Roots   string // for complete roots: ROOTS/NAME/rootfs
+	Roots   string // for complete roots: ROOTS/NAME; mounted already in a machine
 	Scratch string // for what apps write
 	State   string // for small files of its own
 }
@@ -105,8 +105,21 @@ func (b *Builder) Open(scratch Source, n Names) error {
 // OpenRoots makes the place where the machine sees the roots.
 func (b *Builder) OpenRoots() error {
 	// Private, so that apps which run don't see the roots of those that come.
+	if !b.container {
+		return makePrivate(b.dirs.Roots)
+	}
 	roots := linux.Filesystem{Type: "tmpfs", Source: "roots", Options: []string{"mode=755", "size=1m"}, Attrs: pseudo}
 	return mountAt(roots, b.dirs.Roots, linux.MakePrivate)
+}
+
+// makePrivate does that to what is mounted at a path.
+func makePrivate(path string) error {
+	mount, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer mount.Close()
+	return linux.MakePrivate(mount)
 }
 
 // Close writes out what apps have written, and leaves the scratch's file
@@ -181,15 +194,16 @@ func (r *Root) Unmount() error {
 
 // Unseen is a root that the machine does not see yet.
 type Unseen struct {
-	tree *os.File
-	path string
+	linux.Root        // valid until Close
+	Path       string // where the machine will see it
 }
 
 // Build makes an app's root. On an error nothing of it is left mounted.
 func (b *Builder) Build(s Spec) (*Unseen, error) {
-	u := &Unseen{path: filepath.Join(b.dirs.Roots, s.Name, "rootfs")}
-	err := b.own.Do(func() (err error) {
-		u.tree, err = b.assemble(s)
+	u := &Unseen{Path: filepath.Join(b.dirs.Roots, s.Name)}
+	err := b.own.Do(func() error {
+		tree, err := b.assemble(s)
+		u.Root = linux.RootAt(tree)
 		return err
 	})
 	if err != nil {
@@ -198,12 +212,10 @@ func (b *Builder) Build(s Spec) (*Unseen, error) {
 	return u, nil
 }
 
-// Close takes the root away, unless it has been shown.
-func (u *Unseen) Close() error { return u.tree.Close() }
-
-// Show mounts the root where the machine sees it.
+// Show mounts the root where the machine sees it. Close takes away one that has not
+// been shown.
 func (u *Unseen) Show() (*Root, error) {
-	path := u.path
+	path := u.Path
 	if err := os.MkdirAll(path, 0o755); err != nil {
 		return nil, err
 	}
@@ -212,7 +224,7 @@ func (u *Unseen) Show() (*Root, error) {
 		return nil, err
 	}
 	defer target.Close()
-	if err := linux.Attach(u.tree, target); err != nil {
+	if err := linux.Attach(u.Dir(), target); err != nil {
 		return nil, err
 	}
 	root, err := linux.OpenRoot(path)

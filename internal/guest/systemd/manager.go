@@ -11,6 +11,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"github.com/godbus/dbus/v5"
 )
@@ -33,6 +34,7 @@ const (
 	managerIface  = "org.freedesktop.systemd1.Manager"
 	unitIface     = "org.freedesktop.systemd1.Unit"
 	serviceIface  = "org.freedesktop.systemd1.Service"
+	getMethod     = "org.freedesktop.DBus.Properties.Get"
 	changedSignal = "org.freedesktop.DBus.Properties.PropertiesChanged"
 	jobSignal     = managerIface + ".JobRemoved"
 )
@@ -80,10 +82,34 @@ func (m *Manager) Close() error {
 // by Close or by systemd.
 func (m *Manager) Disconnected() <-chan struct{} { return m.stopped }
 
-// Version returns systemd's version.
+// patience is how long systemd may take to answer before it is asked again.
+const patience = 100 * time.Millisecond
+
+// Version returns systemd's version, and is to be the first call. A call that systemd
+// has read along with the end of the authentication it looks at only when there is more
+// to read, of which nobody hears: so one without an answer is followed by another.
 func (m *Manager) Version() (string, error) {
-	v, err := m.object.GetProperty(managerIface + ".Version")
-	if err != nil {
+	answers := make(chan *dbus.Call, 1)
+	for {
+		call := m.object.Go(getMethod, 0, make(chan *dbus.Call, 1), managerIface, "Version")
+		go func() {
+			select {
+			case answers <- <-call.Done:
+			default: // the answer to another one was first
+			}
+		}()
+		select {
+		case answer := <-answers:
+			return version(answer)
+		case <-time.After(patience):
+		}
+	}
+}
+
+// version returns what is in the answer to Version's call.
+func version(answer *dbus.Call) (string, error) {
+	var v dbus.Variant
+	if err := answer.Store(&v); err != nil {
 		return "", fmt.Errorf("ask systemd for its version: %w", err)
 	}
 	version, ok := v.Value().(string)

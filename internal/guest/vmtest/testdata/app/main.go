@@ -335,29 +335,29 @@ func agentProcesses() (pids []int) {
 	return pids
 }
 
-// agent prints the agent's parent, its nice values and what keeps it from being
-// killed, and returns when it is in the control group it is given.
-func agent(args []string) {
+// agent prints the agent's parent, its nice values, what keeps it from being killed and
+// its control group.
+func agent([]string) {
 	for _, pid := range agentProcesses() {
 		dir := fmt.Sprintf("/proc/%d/", pid)
 		nices := map[string]bool{}
 		threads, _ := filepath.Glob(dir + "task/*/stat")
 		for _, thread := range threads {
-			b, _ := os.ReadFile(thread)
-			_, rest, _ := strings.Cut(string(b), ") ")
-			nices[strings.Fields(rest)[16]] = true
+			nices[stat(thread)[16]] = true
 		}
-		stat, _ := os.ReadFile(dir + "stat")
-		_, rest, _ := strings.Cut(string(stat), ") ")
+		parent, _ := os.ReadFile("/proc/" + stat(dir + "stat")[1] + "/comm")
 		score, _ := os.ReadFile(dir + "oom_score_adj")
-		fmt.Println("parent", strings.Fields(rest)[1], "nice", nices, "oom", strings.TrimSpace(string(score)))
-		// The kernel has no event for that, so it is looked at again.
-		for cgroup := ""; cgroup != "0::"+args[0]+"\n"; time.Sleep(10 * time.Millisecond) {
-			b, _ := os.ReadFile(dir + "cgroup")
-			cgroup = string(b)
-		}
-		fmt.Println("in", args[0])
+		cgroup, _ := os.ReadFile(dir + "cgroup")
+		fmt.Println("parent", strings.TrimSpace(string(parent)), "nice", nices,
+			"oom", strings.TrimSpace(string(score)), "in", strings.TrimSpace(string(cgroup)))
 	}
+}
+
+// stat returns what proc_pid_stat(5) tells of a process after its name.
+func stat(name string) []string {
+	b, _ := os.ReadFile(name)
+	_, rest, _ := strings.Cut(string(b), ") ")
+	return strings.Fields(rest)
 }
 
 // killAgent kills the process that the machine can't do without.
